@@ -1,0 +1,17 @@
+# Unit suites: one program per test/unit/test_X.c.
+UNIT := $(sort $(wildcard test/unit/test_*.c))
+UNIT_BIN := $(UNIT:%.c=$(B)/%)
+
+$(UNIT_BIN): $(B)/%: $(B)/%.o $(B)/libeppd.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $< $(B)/libeppd.a $(CHECK_LIBS) $(LIB_LIBS) -lm
+-include $(UNIT_BIN:=.d)
+
+unit: $(UNIT_BIN)
+# Every suite in the release build and once more under address and undefined-behaviour sanitizers.
+check-quick: unit
+	@sh test/run.sh $(UNIT_BIN)
+check:
+	@$(MAKE) --no-print-directory VARIANT=release unit
+	@$(MAKE) --no-print-directory VARIANT=asan unit
+	@sh test/run.sh $(UNIT:%.c=build/release/%) $(UNIT:%.c=build/asan/%)
+.PHONY: unit
