@@ -1,5 +1,5 @@
 /* test_slice.c - slices and the status table. */
-#include <check.h>
+#include "unit.h"
 #include "base/slice.h"
 #include "base/status.h"
 
@@ -40,17 +40,4 @@ START_TEST(statuses)
 }
 END_TEST
 
-int
-main(void)
-{
-        Suite *s = suite_create("slice");
-        TCase *tc = tcase_create("slice");
-        SRunner *r = srunner_create(s);
-
-        tcase_add_test(tc, cuts);
-        tcase_add_test(tc, compares);
-        tcase_add_test(tc, statuses);
-        suite_add_tcase(s, tc);
-        srunner_run_all(r, CK_NORMAL);
-        return srunner_ntests_failed(r) ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+UNIT_MAIN("slice", cuts, compares, statuses)
