@@ -1,0 +1,87 @@
+/* buf.c - see buf.h. Grows by doubling; drained space is reused before growing. */
+#include "base/buf.h"
+
+void
+epp_buf_fini(struct epp_buf *b)
+{
+        free(b->p);
+        *b = (struct epp_buf){ .cap = b->cap };
+}
+
+static int
+make_room(struct epp_buf *b, size_t want)
+{
+        size_t size = b->size ? b->size : 256;
+        char *p;
+
+        if (b->head && b->head >= (b->tail - b->head) && b->size >= want) {
+                memmove(b->p, b->p + b->head, b->tail - b->head);
+                b->tail -= b->head;
+                b->head = 0;
+                return 0;
+        }
+        while (size < want)
+                if (epp_mul_overflows(size, 2, &size))
+                        return EPP_ENOMEM;
+        p = malloc(size);
+        if (!p)
+                return EPP_ENOMEM;
+        if (b->tail > b->head)
+                memcpy(p, b->p + b->head, b->tail - b->head);
+        free(b->p);
+        b->p = p;
+        b->tail -= b->head;
+        b->head = 0;
+        b->size = size;
+        return 0;
+}
+
+int
+epp_buf_reserve(struct epp_buf *b, size_t n, char **ret)
+{
+        size_t want;
+        int r;
+
+        if (epp_add_overflows(epp_buf_len(b), n, &want))
+                return EPP_ETOOBIG;
+        if (b->cap && want > b->cap)
+                return EPP_ETOOBIG;
+        if (b->size - b->tail < n) {
+                r = make_room(b, want);
+                if (r < 0)
+                        return r;
+        }
+        *ret = b->p + b->tail;
+        return 0;
+}
+
+void
+epp_buf_commit(struct epp_buf *b, size_t n)
+{
+        EPP_ASSERT(n <= b->size - b->tail);
+        b->tail += n;
+}
+
+int
+epp_buf_append(struct epp_buf *b, struct epp_slice s)
+{
+        char *at;
+        int r;
+
+        if (s.n == 0)
+                return 0;
+        r = epp_buf_reserve(b, s.n, &at);
+        if (r < 0)
+                return r;
+        memcpy(at, s.p, s.n);
+        b->tail += s.n;
+        return 0;
+}
+
+void
+epp_buf_drain(struct epp_buf *b, size_t n)
+{
+        b->head += EPP_MIN(n, epp_buf_len(b));
+        if (b->head == b->tail)
+                b->head = b->tail = 0;
+}

@@ -1,0 +1,102 @@
+/* grpc.c - see grpc.h. */
+#include "wire/grpc.h"
+
+void
+epp_grpc_in_init(struct epp_grpc_in *g, size_t max_message)
+{
+        *g = (struct epp_grpc_in){ .max = max_message };
+}
+
+void
+epp_grpc_in_fini(struct epp_grpc_in *g)
+{
+        epp_buf_fini(&g->part);
+}
+
+bool
+epp_grpc_in_midway(const struct epp_grpc_in *g)
+{
+        return g->have != 0;
+}
+
+static int
+read_prefix(struct epp_grpc_in *g, struct epp_slice *in)
+{
+        while (g->have < EPP_GRPC_PREFIX && in->n) {
+                g->prefix[g->have++] = (unsigned char)*in->p;
+                in->p++, in->n--;
+        }
+        if (g->have < EPP_GRPC_PREFIX)
+                return 0;
+        g->flag = g->prefix[0];
+        g->want = (size_t)g->prefix[1] << 24 | (size_t)g->prefix[2] << 16 |
+                  (size_t)g->prefix[3] << 8 | g->prefix[4];
+        if (g->flag)
+                return EPP_EUNIMPL;
+        return g->want > g->max ? EPP_ETOOBIG : 1;
+}
+
+int
+epp_grpc_in_next(struct epp_grpc_in *g, struct epp_slice *in, struct epp_slice *ret_msg)
+{
+        size_t take;
+        int r;
+
+        if (g->have < EPP_GRPC_PREFIX) {
+                epp_buf_fini(&g->part); /* the last message was lent from here */
+                r = read_prefix(g, in);
+                if (r <= 0)
+                        return r;
+        }
+        if (epp_buf_len(&g->part) == 0 && in->n >= g->want) {
+                *ret_msg = epp_slice(in->p, g->want);
+                in->p += g->want, in->n -= g->want;
+                g->have = 0;
+                return 1;
+        }
+        take = EPP_MIN(in->n, g->want - epp_buf_len(&g->part));
+        r = epp_buf_append(&g->part, epp_slice(in->p, take));
+        if (r < 0)
+                return r;
+        in->p += take, in->n -= take;
+        if (epp_buf_len(&g->part) < g->want)
+                return 0;
+        *ret_msg = epp_buf_slice(&g->part);
+        g->have = 0;
+        return 1;
+}
+
+void
+epp_grpc_prefix(char out[EPP_GRPC_PREFIX], size_t n)
+{
+        EPP_ASSERT(n <= UINT32_MAX);
+        out[0] = 0;
+        out[1] = (char)(n >> 24);
+        out[2] = (char)(n >> 16);
+        out[3] = (char)(n >> 8);
+        out[4] = (char)n;
+}
+
+size_t
+epp_grpc_quote(struct epp_slice text, char *out, size_t size)
+{
+        static const char hex[] = "0123456789ABCDEF";
+        size_t at = 0;
+
+        for (size_t i = 0; i < text.n; i++) {
+                unsigned char c = (unsigned char)text.p[i];
+
+                if (c >= 0x20 && c <= 0x7e && c != '%') {
+                        if (at + 1 > size)
+                                break;
+                        out[at++] = (char)c;
+                } else {
+                        if (at + 3 > size)
+                                break;
+                        out[at++] = '%';
+                        out[at++] = hex[c >> 4];
+                        out[at++] = hex[c & 15];
+                }
+        }
+        return at;
+}
