@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h> /* before the poison below */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,0 +1,62 @@
+/* h2.h - the server side of gRPC over HTTP/2: bytes in, bytes out.
+ * Holds the only use of nghttp2. The caller feeds what the socket gave and sends what
+ * _drain lends; calls (struct epp_rpc) are handed to handlers by path.
+ * Knows: wire/grpc. Does not know: sockets, TLS, what a message means. */
+#ifndef EPP_H2_H
+#define EPP_H2_H
+
+#include "wire/grpc.h"
+
+struct epp_h2;
+struct epp_rpc;
+
+/* One method. Callbacks may answer (epp_rpc_send, _finish) at once. */
+struct epp_rpc_handler {
+        const char *service, *method;
+        void *ctx;
+        size_t max_message; /* bytes */
+        /* A call begins. Returns 0 (user set with epp_rpc_set_user) or an error that ends it. */
+        int (*open)(void *ctx, struct epp_rpc *rpc, epp_us now);
+        /* One message; <msg> is valid during the call only. */
+        void (*message)(void *user, struct epp_slice msg, epp_us now);
+        /* The peer will send no more. */
+        void (*half_close)(void *user, epp_us now);
+        /* A message of <n> bytes is over max_message. Returns true when it answered. */
+        bool (*too_big)(void *user, size_t n, epp_us now);
+        /* The call is gone (answered, reset or connection lost): exactly once per open. */
+        void (*closed)(void *user, epp_us now);
+};
+
+struct epp_h2_stats {
+        uint64_t streams;   /* calls begun */
+        uint64_t resets;    /* ended by the peer's RST_STREAM */
+        uint64_t refused;   /* unknown path, bad method or content type */
+        uint64_t malformed; /* framing errors */
+};
+
+/* A session over <n> handlers (borrowed until _free). stats may be shared; borrowed.
+ * Returns 0 or EPP_ENOMEM. */
+EPP_MUSTUSE int epp_h2_new(const struct epp_rpc_handler *handlers, size_t n,
+        struct epp_h2_stats *stats, struct epp_h2 **ret);
+/* Ends every call (closed is called for each) and frees. */
+void epp_h2_free(struct epp_h2 *h, epp_us now);
+/* Takes bytes from the peer. Returns 0, or EPP_EPROTO / EPP_ENOMEM: close the connection
+ * after sending what _drain still gives. */
+EPP_MUSTUSE int epp_h2_feed(struct epp_h2 *h, struct epp_slice in, epp_us now);
+/* Lends the next bytes to send in *ret, valid until the next call on <h>.
+ * Returns 1, 0 (nothing to send now), EPP_ENOMEM. Not from inside a handler. */
+EPP_MUSTUSE int epp_h2_drain(struct epp_h2 *h, struct epp_slice *ret, epp_us now);
+/* False when both directions are finished: the connection can be closed. */
+bool epp_h2_alive(const struct epp_h2 *h);
+size_t epp_h2_calls(const struct epp_h2 *h);
+/* GOAWAY: running calls go on. final=false announces, final=true refuses new calls. */
+void epp_h2_shutdown(struct epp_h2 *h, bool final);
+
+void epp_rpc_set_user(struct epp_rpc *rpc, void *user);
+/* Queues one message, copied; a and b are joined. Returns 0, EPP_ENOMEM, EPP_ETOOBIG
+ * (the peer does not read: 64 MiB wait). */
+EPP_MUSTUSE int epp_rpc_send(struct epp_rpc *rpc, struct epp_slice a, struct epp_slice b);
+/* Ends the call after what is queued, with gRPC <code> and <text> (copied, may be empty). */
+void epp_rpc_finish(struct epp_rpc *rpc, int code, struct epp_slice text);
+
+#endif

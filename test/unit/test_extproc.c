@@ -1,0 +1,192 @@
+/* test_extproc.c - ProcessingRequest apart, ProcessingResponse together; hostile bytes refused. */
+#include "unit.h"
+#include "wire/extproc.h"
+
+static struct epp_slice
+bytes(const struct epp_buf *b)
+{
+        return epp_buf_slice(b);
+}
+
+/* Wraps the content of <in> as field <no> and appends it to <out>. */
+static void
+wrap(struct epp_buf *out, unsigned no, struct epp_slice in)
+{
+        char head[8];
+        size_t n = 0;
+
+        head[n++] = (char)(no << 3 | 2);
+        for (size_t v = in.n;; v >>= 7) {
+                head[n++] = (char)(v >= 0x80 ? v | 0x80 : v);
+                if (v < 0x80)
+                        break;
+        }
+        ck_assert_int_eq(epp_buf_append(out, epp_slice(head, n)), 0);
+        ck_assert_int_eq(epp_buf_append(out, in), 0);
+}
+
+START_TEST(parses)
+{
+        struct epp_ext_in in;
+
+        ck_assert_int_eq(epp_ext_parse(EPP_SLICE("\x22\x06\x0a\x02hi\x10\x01\x5a\x02\x08\x04"), &in), 0);
+        ck_assert_int_eq(in.kind, EPP_EXT_REQUEST_BODY);
+        ck_assert(epp_slice_eq(in.body, EPP_SLICE("hi")));
+        ck_assert(in.end_of_stream && in.has_config);
+        ck_assert_uint_eq(in.request_mode, EPP_MODE_DUPLEX);
+        ck_assert_uint_eq(in.response_mode, EPP_MODE_NONE);
+        ck_assert_int_eq(epp_ext_parse(EPP_SLICE(""), &in), 0);
+        ck_assert_int_eq(in.kind, EPP_EXT_NONE);
+        /* present but empty is NONE/NONE, a future mode is as absent */
+        ck_assert_int_eq(epp_ext_parse(EPP_SLICE("\x5a\x00"), &in), 0);
+        ck_assert(in.has_config);
+        ck_assert_int_eq(epp_ext_parse(EPP_SLICE("\x5a\x02\x08\x63"), &in), 0);
+        ck_assert(!in.has_config);
+        /* the last of the oneof wins; unknown fields are skipped */
+        ck_assert_int_eq(epp_ext_parse(EPP_SLICE("\x12\x02\x18\x01\xfa\x7f\x01x\x1a\x00"), &in), 0);
+        ck_assert_int_eq(in.kind, EPP_EXT_RESPONSE_HEADERS);
+        ck_assert(!in.end_of_stream);
+        ck_assert_int_eq(epp_ext_parse(EPP_SLICE("\x12\x05\x18"), &in), EPP_EPROTO);
+        ck_assert_int_eq(epp_ext_parse(EPP_SLICE("\x07"), &in), EPP_EPROTO);
+        ck_assert_int_eq(epp_ext_parse(EPP_SLICE("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), &in),
+                EPP_EPROTO);
+}
+END_TEST
+
+static void
+join(void *user, struct epp_slice a)
+{
+        ck_assert_int_eq(epp_buf_append(user, a), 0);
+        ck_assert_int_eq(epp_buf_append(user, EPP_SLICE("|")), 0);
+}
+
+static void
+join_header(void *user, struct epp_slice a, struct epp_slice b)
+{
+        join(user, a);
+        join(user, b);
+}
+
+START_TEST(headers)
+{
+        struct epp_buf got = { 0 };
+
+        ck_assert_int_eq(epp_ext_headers(EPP_SLICE("\x0a\x12"
+                                                   "\x0a\x06\x0a\x01" "a\x12\x01v"
+                                                   "\x0a\x08\x0a\x01" "b\x12\x00\x1a\x01w"),
+                                 join_header, &got), 0);
+        ck_assert(epp_slice_eq(bytes(&got), EPP_SLICE("a|v|b|w|")));
+        epp_buf_fini(&got);
+}
+END_TEST
+
+/* Metadata{1: entry{1: "ns", 2: Struct{1: entry{1: "k", 2: <value>}}}} */
+static void
+metadata(struct epp_buf *out, struct epp_slice value)
+{
+        struct epp_buf a = { 0 }, b = { 0 }, c = { 0 };
+
+        wrap(&a, 1, EPP_SLICE("k"));
+        wrap(&a, 2, value);
+        wrap(&b, 1, bytes(&a));
+        wrap(&c, 1, EPP_SLICE("ns"));
+        wrap(&c, 2, bytes(&b));
+        wrap(out, 1, bytes(&c));
+        epp_buf_fini(&a);
+        epp_buf_fini(&b);
+        epp_buf_fini(&c);
+}
+
+START_TEST(hints)
+{
+        static const struct {
+                struct epp_slice value;
+                int result;
+                const char *got;
+        } rows[] = {
+                { { "\x1a\x01x", 3 }, 1, "x|" },                                 /* string */
+                { { "\x32\x0c\x0a\x03\x1a\x01x\x0a\x05\x1a\x03yyy", 14 }, 1, "x|yyy|" }, /* list */
+                { { "\x32\x00", 2 }, 1, "" },                                    /* empty list */
+                { { "\x32\x04\x0a\x02\x20\x01", 6 }, 1, "" },                    /* list of a bool */
+                { { "\x20\x01", 2 }, 0, "" },                                    /* bool */
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                struct epp_buf m = { 0 }, got = { 0 };
+
+                metadata(&m, rows[i].value);
+                ck_assert_int_eq(epp_ext_metadata(bytes(&m), EPP_SLICE("ns"), EPP_SLICE("k"), join, &got),
+                        rows[i].result);
+                ck_assert(epp_slice_eq(bytes(&got), epp_slice_str(rows[i].got)));
+                ck_assert_int_eq(epp_ext_metadata(bytes(&m), EPP_SLICE("no"), EPP_SLICE("k"), join, &got), 0);
+                epp_buf_fini(&m);
+                epp_buf_fini(&got);
+        }
+}
+END_TEST
+
+START_TEST(deep)
+{
+        struct epp_buf v = { 0 };
+
+        wrap(&v, 3, EPP_SLICE("leaf"));
+        for (int i = 0; i < 2000; i++) {
+                struct epp_buf list = { 0 }, next = { 0 };
+
+                wrap(&list, 1, bytes(&v));
+                wrap(&next, 6, bytes(&list));
+                epp_buf_fini(&v);
+                epp_buf_fini(&list);
+                v = next;
+        }
+        struct epp_buf m = { 0 };
+        metadata(&m, bytes(&v));
+        ck_assert_int_eq(epp_ext_metadata(bytes(&m), EPP_SLICE("ns"), EPP_SLICE("k"), join, NULL),
+                EPP_EDEEP);
+        epp_buf_fini(&m);
+        epp_buf_fini(&v);
+}
+END_TEST
+
+START_TEST(answers)
+{
+        static const unsigned char expect[] = {
+                0x0a, 0x12, 0x0a, 0x10, 0x12, 0x0c, 0x0a, 0x0a, 0x0a, 0x06, 0x0a, 0x01,
+                0x68, 0x1a, 0x01, 0x76, 0x18, 0x02, 0x28, 0x01, 0x42, 0x13, 0x0a, 0x11,
+                0x0a, 0x01, 0x6e, 0x12, 0x0c, 0x2a, 0x0a, 0x0a, 0x08, 0x0a, 0x01, 0x6b,
+                0x12, 0x03, 0x1a, 0x01, 0x65,
+        };
+        struct epp_ext_pair set = { EPP_SLICE("h"), EPP_SLICE("v") };
+        struct epp_ext_out o = { .set = &set, .n_set = 1, .clear_route_cache = true,
+                .ns = EPP_SLICE("n"), .key = EPP_SLICE("k"), .endpoint = EPP_SLICE("e") };
+        struct epp_buf out = { 0 };
+
+        ck_assert_int_eq(epp_ext_put(&out, EPP_EXT_REQUEST_HEADERS, &o), 0);
+        ck_assert(epp_slice_eq(bytes(&out), epp_slice(expect, sizeof(expect))));
+        epp_buf_fini(&out);
+        ck_assert_int_eq(epp_ext_put(&out, EPP_EXT_RESPONSE_TRAILERS, &(struct epp_ext_out){ 0 }), 0);
+        ck_assert(epp_slice_eq(bytes(&out), EPP_SLICE("\x32\x00")));
+        epp_buf_fini(&out);
+        ck_assert_int_eq(epp_ext_put_immediate(&out, 404, EPP_SLICE("no"), NULL, 0), 0);
+        ck_assert(epp_slice_eq(bytes(&out), EPP_SLICE("\x3a\x09\x0a\x03\x08\x94\x03\x1a\x02no")));
+        epp_buf_fini(&out);
+}
+END_TEST
+
+START_TEST(chunk_heads)
+{
+        static const size_t sizes[] = { 0, 1, 100, 127, 128, 16383, 16384, 62000 };
+        char head[EPP_EXT_CHUNK_HEAD];
+
+        ck_assert_uint_eq(epp_ext_chunk_head(head, EPP_EXT_RESPONSE_BODY, 2, true), 12);
+        ck_assert(memcmp(head, "\x22\x0c\x0a\x0a\x1a\x08\x1a\x06\x10\x01\x0a\x02", 12) == 0);
+        for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+                size_t n = epp_ext_chunk_head(head, EPP_EXT_REQUEST_BODY, sizes[i], i & 1);
+
+                ck_assert_uint_le(n, EPP_EXT_CHUNK_HEAD);
+                ck_assert_int_eq(head[0], 0x1a);
+        }
+}
+END_TEST
+
+UNIT_MAIN("extproc", parses, headers, hints, deep, answers, chunk_heads)
