@@ -1,0 +1,53 @@
+/* stream.h - one ext_proc exchange: an HTTP request seen through Envoy, and its response.
+ * Turns messages into one question (which endpoint?) and the verdict into answers, in every
+ * body mode. Knows: h2, wire/extproc. Does not know: how the question is decided. */
+#ifndef EPP_STREAM_H
+#define EPP_STREAM_H
+
+#include "serve/h2.h"
+#include "wire/extproc.h"
+
+/* What is known of a request when it must be decided. Valid during decide only. */
+struct epp_ask {
+        struct epp_slice method, path, request_id;
+        bool has_body;          /* body is the whole body */
+        struct epp_slice body;
+        bool has_subset;        /* only endpoints of <subset> may be chosen */
+        struct epp_slice subset; /* ip, ip:port or [ip6]:port, comma-separated */
+        epp_us now;
+};
+
+struct epp_verdict {
+        int http;               /* 0: routed; else the HTTP code of the refusal */
+        char text[256];         /* why refused */
+        const char *reason;     /* x-llm-d-request-dropped-reason, or NULL */
+        char endpoint[64];      /* ip:port */
+        void *ticket;           /* given back to release, exactly once */
+        bool replace;           /* the body goes on as <body> (owned by the stream afterwards) */
+        struct epp_buf body;
+};
+
+/* Who decides. release is called once for each verdict with a ticket. */
+struct epp_decider {
+        void *ctx;
+        void (*decide)(void *ctx, const struct epp_ask *ask, struct epp_verdict *ret);
+        void (*release)(void *ctx, void *ticket, int status, bool complete, epp_us now);
+};
+
+struct epp_stream_stats {
+        uint64_t begun, ended, routed, refused, ignored, disconnected;
+};
+
+struct epp_stream_config {
+        struct epp_decider decider;
+        struct epp_slice hint_key, hint_ns;  /* where the endpoint goes back */
+        size_t max_body;                     /* bytes */
+        enum epp_body_mode default_mode;     /* where a stream does not say */
+        bool response_marker;
+        struct epp_stream_stats *stats;
+};
+
+/* The handler of ExternalProcessor/Process; <cfg> is borrowed for its life. */
+struct epp_rpc_handler epp_stream_handler(const struct epp_stream_config *cfg, size_t max_message);
+
+#endif
