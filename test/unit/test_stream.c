@@ -2,6 +2,7 @@
  * serve/stream in memory, mode by mode. */
 #include <nghttp2/nghttp2.h>
 
+#include "serve/health.h"
 #include "serve/stream.h"
 #include "unit.h"
 
@@ -11,7 +12,8 @@ static struct {
         struct epp_h2_stats h2_stats;
         struct epp_stream_stats stats;
         struct epp_stream_config cfg;
-        struct epp_rpc_handler handler;
+        struct epp_rpc_handler handlers[1 + EPP_HEALTH_HANDLERS];
+        struct epp_health *health;
         struct epp_buf got, body_in; /* DATA the client received; request body seen by decide */
         struct epp_buf up;           /* to send by the client */
         bool end, has_body;
@@ -115,8 +117,10 @@ world_init(void)
         w.cfg = (struct epp_stream_config){ { NULL, decide, release },
                 EPP_SLICE("x-gateway-destination-endpoint"), EPP_SLICE("envoy.lb"), 200000,
                 EPP_MODE_DUPLEX, false, &w.stats };
-        w.handler = epp_stream_handler(&w.cfg, 300000);
-        ck_assert_int_eq(epp_h2_new(&w.handler, 1, &w.h2_stats, &w.h2), 0);
+        w.handlers[0] = epp_stream_handler(&w.cfg, 300000);
+        ck_assert_int_eq(epp_health_new(&w.health), 0);
+        epp_health_handlers(w.health, w.handlers + 1);
+        ck_assert_int_eq(epp_h2_new(w.handlers, ARRAY_LEN(w.handlers), &w.h2_stats, &w.h2), 0);
         nghttp2_session_callbacks_new(&cb);
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, client_data);
         nghttp2_session_callbacks_set_on_header_callback(cb, client_header);
@@ -130,6 +134,7 @@ static void
 world_fini(void)
 {
         epp_h2_free(w.h2, 2);
+        epp_health_free(w.health);
         nghttp2_session_del(w.client);
         epp_buf_fini(&w.got);
         epp_buf_fini(&w.up);
@@ -332,11 +337,36 @@ START_TEST(reset_storm)
 }
 END_TEST
 
+static void
+probe(const char *path, struct epp_slice request, struct epp_slice expect)
+{
+        epp_buf_drain(&w.got, epp_buf_len(&w.got));
+        say(call(path, "application/grpc"), request);
+        ck_assert(epp_slice_eq(epp_buf_slice(&w.got), expect));
+}
+
+START_TEST(health)
+{
+        const char *check = "/grpc.health.v1.Health/Check";
+
+        probe(check, EPP_SLICE(""), EPP_SLICE("\0\0\0\0\2\x08\2"));
+        probe(check, EPP_SLICE("\x0a\x08liveness"), EPP_SLICE("\0\0\0\0\2\x08\1"));
+        probe("/grpc.health.v1.Health/Watch", EPP_SLICE(""), EPP_SLICE("\0\0\0\0\2\x08\2"));
+        epp_health_set(w.health, true);
+        epp_health_set(w.health, true); /* no change: nothing is said */
+        pump();
+        ck_assert(epp_slice_eq(epp_buf_slice(&w.got),
+                EPP_SLICE("\0\0\0\0\2\x08\2\0\0\0\0\2\x08\1")));
+        probe(check, EPP_SLICE("\x0a\x01x"), EPP_SLICE("\0\0\0\0\2\x08\1"));
+        ck_assert_str_eq(w.grpc_status, "0");
+}
+END_TEST
+
 int
 main(void)
 {
         const TTest *tests[] = { duplex, duplex_trailers, other_modes, bodyless_and_refused,
-                body_limit, reset_releases_once, refusals, reset_storm };
+                body_limit, reset_releases_once, refusals, reset_storm, health };
         Suite *s = suite_create("stream");
         TCase *tc = tcase_create("stream");
         SRunner *r = srunner_create(s);
