@@ -1,0 +1,44 @@
+/* log.h - one line per event: level, constant word, key=value fields.
+ * lib formats, the sink (daemon's) writes; a disabled level costs one branch.
+ * Knows: base. */
+#ifndef EPP_LOG_H
+#define EPP_LOG_H
+
+#include "base/slice.h"
+
+enum epp_log_level { EPP_LOG_ERROR, EPP_LOG_WARN, EPP_LOG_INFO, EPP_LOG_DEBUG };
+
+struct epp_log {
+        enum epp_log_level level; /* this and below are written */
+        bool json;
+        /* Gets one finished line, newline included. */
+        void (*sink)(void *ctx, enum epp_log_level level, struct epp_slice line);
+        void *ctx;
+        epp_wall (*wall)(void *ctx); /* the time that lines carry */
+};
+
+struct epp_log_field {
+        const char *key;
+        enum { EPP_LOG_TEXT, EPP_LOG_INT } kind;
+        struct epp_slice text;
+        int64_t number;
+};
+#define LOG_S(k, slice) ((struct epp_log_field){ k, EPP_LOG_TEXT, slice, 0 })
+#define LOG_T(k, str) ((struct epp_log_field){ k, EPP_LOG_TEXT, epp_slice_str(str), 0 })
+#define LOG_N(k, n) ((struct epp_log_field){ k, EPP_LOG_INT, { NULL, 0 }, (int64_t)(n) })
+
+/* Writes the line of event <ev>. Text is quoted where it needs to be; a line is cut at 2 KiB. */
+void epp_log_write(const struct epp_log *l, enum epp_log_level level, const char *ev,
+        const struct epp_log_field *f, size_t n);
+
+#define epp_log(l, lv, ev, ...) \
+        do { \
+                if ((lv) <= (l)->level) \
+                        epp_log_write(l, lv, ev, (const struct epp_log_field[]){ __VA_ARGS__ }, \
+                                ARRAY_LEN(((const struct epp_log_field[]){ __VA_ARGS__ }))); \
+        } while (0)
+
+/* Returns 0 and *ret for error, warn, info, debug; EPP_EINVAL otherwise. */
+EPP_MUSTUSE int epp_log_level_parse(struct epp_slice text, enum epp_log_level *ret);
+
+#endif
