@@ -26,9 +26,16 @@ struct stream {
         bool mute;             /* observability: nothing is answered */
         bool headers_waiting;  /* request headers hold their answer back */
         bool request_ended;    /* the end of the request was seen and answered */
-        bool response_begun, response_ended, disconnected_ok;
+        bool response_begun, response_ended;
         bool has_subset;
-        int status;            /* of the response, 0 = not seen */
+        enum { BODY_OPAQUE, BODY_JSON, BODY_SSE } kind; /* how the response body is read */
+        bool encoded;          /* gzip or the like: not readable */
+        epp_us begun;          /* when the request headers came */
+        struct epp_outcome outcome;
+        union {
+                struct epp_sse sse;
+                struct epp_usage_walk json;
+        } reader;
         uint32_t present;      /* bits of control[] */
         bool client_hint;      /* the client sent our own header */
         struct epp_buf body, subset, method, path, request_id;
@@ -87,7 +94,16 @@ release(struct stream *s, bool complete)
         if (!s->ticket)
                 return;
         s->ticket = false;
-        s->cfg->decider.release(s->cfg->decider.ctx, s->verdict.ticket, s->status, complete, s->now);
+        s->outcome.complete = complete;
+        s->outcome.all_us = s->now - s->begun;
+        if (s->kind == BODY_SSE) {
+                epp_sse_end(&s->reader.sse);
+                s->outcome.usage = s->reader.sse.usage;
+                s->outcome.events = s->reader.sse.events;
+        } else if (s->kind == BODY_JSON) {
+                epp_usage_end(&s->reader.json, &s->outcome.usage);
+        }
+        s->cfg->decider.release(s->cfg->decider.ctx, s->verdict.ticket, &s->outcome);
 }
 
 static void
@@ -339,12 +355,33 @@ on_response_header(void *user, struct epp_slice name, struct epp_slice value)
 {
         struct stream *s = user;
 
-        if (!epp_slice_eq(name, EPP_SLICE(":status")))
-                return;
-        s->status = 0;
-        for (size_t i = 0; i < value.n && i < 3; i++)
-                if (value.p[i] >= '0' && value.p[i] <= '9')
-                        s->status = s->status * 10 + (value.p[i] - '0');
+        if (epp_slice_eq(name, EPP_SLICE(":status"))) {
+                s->outcome.status = 0;
+                for (size_t i = 0; i < value.n && i < 3; i++)
+                        if (value.p[i] >= '0' && value.p[i] <= '9')
+                                s->outcome.status = s->outcome.status * 10 + (value.p[i] - '0');
+        } else if (epp_slice_ieq(name, EPP_SLICE("content-type"))) {
+                struct epp_slice media = epp_slice_trim(epp_slice_cut(&value, ';'));
+
+                s->kind = epp_slice_ieq(media, EPP_SLICE("text/event-stream")) ? BODY_SSE
+                        : epp_slice_ieq(media, EPP_SLICE("application/json")) ? BODY_JSON
+                                                                              : BODY_OPAQUE;
+        } else if (epp_slice_ieq(name, EPP_SLICE("content-encoding"))) {
+                s->encoded = !epp_slice_ieq(value, EPP_SLICE("identity"));
+        }
+}
+
+/* Looks at response bytes; what they say is used once, at the end. */
+static void
+watch_body(struct stream *s, struct epp_slice body)
+{
+        if (body.n && !s->outcome.bytes)
+                s->outcome.first_us = s->now - s->begun;
+        s->outcome.bytes += body.n;
+        if (s->kind == BODY_SSE)
+                epp_sse_feed(&s->reader.sse, body);
+        else if (s->kind == BODY_JSON)
+                epp_usage_feed(&s->reader.json, body);
 }
 
 static void
@@ -365,12 +402,18 @@ response_headers(struct stream *s, const struct epp_ext_in *in)
                 return;
         }
         if (epp_ext_headers(in->payload, on_response_header, s) < 0)
-                s->status = 0; /* a broken upstream never hurts the stream */
+                s->outcome.status = 0; /* a broken upstream never hurts the stream */
+        if (s->encoded)
+                s->kind = BODY_OPAQUE;
+        if (s->kind == BODY_SSE)
+                epp_sse_init(&s->reader.sse);
+        else
+                epp_usage_begin(&s->reader.json);
         s->response_begun = true;
         if (s->phase == PHASE_NEW || s->phase == PHASE_BODY)
                 s->phase = PHASE_ROUTED; /* a local reply of Envoy: no pick, no accounting */
         answer(s, EPP_EXT_RESPONSE_HEADERS, &o);
-        if (in->end_of_stream || s->response_mode == EPP_MODE_NONE)
+        if (in->end_of_stream)
                 response_end(s);
 }
 
@@ -381,6 +424,7 @@ response_body(struct stream *s, const struct epp_ext_in *in)
                 s->cfg->stats->ignored++;
                 return;
         }
+        watch_body(s, in->body);
         if (s->response_mode != EPP_MODE_DUPLEX)
                 answer_empty(s, EPP_EXT_RESPONSE_BODY);
         else if (in->body.n || in->end_of_stream)
@@ -469,9 +513,10 @@ on_closed(void *user, epp_us now)
         struct stream *s = user;
 
         s->now = now;
-        if (s->ticket && s->response_mode != EPP_MODE_NONE && s->response_begun)
+        if (s->ticket && s->response_mode != EPP_MODE_NONE)
                 s->cfg->stats->disconnected++;
-        release(s, false);
+        /* The lean profile shows no response body: the end of the stream is the end of it. */
+        release(s, s->response_begun && s->response_mode == EPP_MODE_NONE);
         s->cfg->stats->ended++;
         epp_buf_fini(&s->body);
         epp_buf_fini(&s->verdict.body);
@@ -492,7 +537,7 @@ on_open(void *ctx, struct epp_rpc *rpc, epp_us now)
                 return EPP_ENOMEM;
         s->cfg = cfg;
         s->rpc = rpc;
-        s->now = now;
+        s->now = s->begun = now;
         cfg->stats->begun++;
         epp_rpc_set_user(rpc, s);
         return 0;

@@ -6,6 +6,7 @@
 
 #include "serve/h2.h"
 #include "wire/extproc.h"
+#include "wire/sse.h"
 
 /* What is known of a request when it must be decided. Valid during decide only. */
 struct epp_ask {
@@ -27,11 +28,20 @@ struct epp_verdict {
         struct epp_buf body;
 };
 
+/* What became of a routed request. */
+struct epp_outcome {
+        int status;             /* of the response, 0 = none was seen */
+        bool complete;          /* the whole response went by */
+        epp_us first_us, all_us; /* from the request headers to first body byte and end; 0 = never */
+        uint64_t bytes, events; /* of the response body as far as it was shown to us */
+        struct epp_usage usage;
+};
+
 /* Who decides. release is called once for each verdict with a ticket. */
 struct epp_decider {
         void *ctx;
         void (*decide)(void *ctx, const struct epp_ask *ask, struct epp_verdict *ret);
-        void (*release)(void *ctx, void *ticket, int status, bool complete, epp_us now);
+        void (*release)(void *ctx, void *ticket, const struct epp_outcome *o);
 };
 
 struct epp_stream_stats {

@@ -20,6 +20,7 @@ static struct {
         char grpc_status[8];
         int decided, released, goaways;
         int verdict_http;
+        struct epp_outcome outcome;
 } w;
 
 static void
@@ -37,9 +38,10 @@ decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
 }
 
 static void
-release(void *ctx, void *ticket, int status, bool complete, epp_us now)
+release(void *ctx, void *ticket, const struct epp_outcome *o)
 {
-        (void)ctx, (void)status, (void)complete, (void)now;
+        (void)ctx;
+        w.outcome = *o;
         ck_assert_ptr_eq(ticket, &w);
         w.released++;
 }
@@ -216,6 +218,8 @@ START_TEST(duplex)
         say(id, EPP_SLICE("\x2a\x02\x10\x01"));
         ck_assert_str_eq(answers(), "13244");
         ck_assert_int_eq(w.released, 1);
+        ck_assert(w.outcome.complete);
+        ck_assert_uint_eq(w.outcome.bytes, 2);
         w.end = true;
         nghttp2_session_resume_data(w.client, id);
         pump();
@@ -337,6 +341,46 @@ START_TEST(reset_storm)
 }
 END_TEST
 
+/* Response headers SEND, body NONE, trailers SEND: released when the stream ends, complete. */
+START_TEST(lean)
+{
+        int32_t id = process();
+
+        say(id, EPP_SLICE("\x5a\x02\x08\x04\x12\x02\x18\x01"));
+        say(id, EPP_SLICE("\x1a\x12\x0a\x10\x0a\x0e\x0a\x07:status\x1a\x03" "429"));
+        ck_assert_int_eq(w.released, 0);
+        nghttp2_submit_rst_stream(w.client, 0, id, NGHTTP2_NO_ERROR);
+        pump();
+        ck_assert_int_eq(w.released, 1);
+        ck_assert(w.outcome.complete);
+        ck_assert_int_eq(w.outcome.status, 429);
+        ck_assert_uint_eq(w.stats.disconnected, 0);
+}
+END_TEST
+
+START_TEST(usage)
+{
+        static const char part1[] = "{\"usage\":{\"compl", part2[] = "etion_tokens\":7}}";
+        struct epp_buf m = { 0 };
+        int32_t id = process();
+
+        say(id, EPP_SLICE(DUPLEX "\x12\x02\x18\x01"));
+        say(id, EPP_SLICE("\x1a\x24\x0a\x22\x0a\x20\x0a\x0c" "content-type\x1a\x10" "application/json"));
+        ck_assert_int_eq(epp_buf_append(&m, EPP_SLICE("\x2a\x12\x0a\x10")), 0);
+        ck_assert_int_eq(epp_buf_append(&m, epp_slice(part1, 16)), 0);
+        say(id, epp_buf_slice(&m));
+        epp_buf_fini(&m);
+        ck_assert_int_eq(epp_buf_append(&m, EPP_SLICE("\x2a\x15\x0a\x11")), 0);
+        ck_assert_int_eq(epp_buf_append(&m, epp_slice(part2, 17)), 0);
+        ck_assert_int_eq(epp_buf_append(&m, EPP_SLICE("\x10\x01")), 0);
+        say(id, epp_buf_slice(&m));
+        epp_buf_fini(&m);
+        ck_assert_int_eq(w.released, 1);
+        ck_assert_uint_eq(w.outcome.usage.completion, 7);
+        ck_assert_uint_eq(w.outcome.bytes, 33);
+}
+END_TEST
+
 static void
 probe(const char *path, struct epp_slice request, struct epp_slice expect)
 {
@@ -366,7 +410,7 @@ int
 main(void)
 {
         const TTest *tests[] = { duplex, duplex_trailers, other_modes, bodyless_and_refused,
-                body_limit, reset_releases_once, refusals, reset_storm, health };
+                body_limit, reset_releases_once, refusals, reset_storm, health, lean, usage };
         Suite *s = suite_create("stream");
         TCase *tc = tcase_create("stream");
         SRunner *r = srunner_create(s);
