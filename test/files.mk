@@ -2,8 +2,8 @@
 UNIT := $(sort $(wildcard test/unit/test_*.c))
 UNIT_BIN := $(UNIT:%.c=$(B)/%)
 
-$(UNIT_BIN): $(B)/%: $(B)/%.o $(B)/libeppd.a
-	$(CC) $(LDFLAGS_ALL) -o $@ $< $(B)/libeppd.a $(CHECK_LIBS) $(LIB_LIBS) -lm
+$(UNIT_BIN): $(B)/%: $(B)/%.o $(B)/daemon.a $(B)/libeppd.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $< $(B)/daemon.a $(B)/libeppd.a $(CHECK_LIBS) $(LIB_LIBS) -lm
 -include $(UNIT_BIN:=.d)
 
 unit: $(UNIT_BIN)

@@ -1,0 +1,307 @@
+/* conn.c - see conn.h. Input goes to h2 from the socket's buffer; all that h2 wants to say is
+ * gathered and handed to the socket once per turn. */
+#include "daemon/conn.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "daemon/conn_addr.h"
+
+#define OUTPUT_HIGH (1 << 20) /* above this the socket is slower than we: stop asking h2 */
+#define FIRST_BYTE_SECONDS 10 /* and as long again for the TLS handshake */
+#define PEERS 64              /* peers whose mistake was named; a ring */
+
+struct conn {
+        struct listener *l;
+        struct conn *next, *prev;
+        struct event *first;     /* waits for the first byte; bev and h2 are NULL meanwhile */
+        struct bufferevent *bev;
+        struct epp_h2 *h2;
+        bool closing;            /* send what is queued, then close */
+        char peer[INET6_ADDRSTRLEN];
+};
+
+struct listener {
+        struct event_base *base;
+        struct evconnlistener *ev;
+        struct listener_config cfg;
+        struct conn *conns;
+        char named[PEERS][INET6_ADDRSTRLEN];
+        unsigned next_named;
+};
+
+epp_us
+loop_now(struct event_base *base)
+{
+        struct timespec t;
+
+        (void)base;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (epp_us)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static void
+conn_free(struct conn *c)
+{
+        if (c->prev)
+                c->prev->next = c->next;
+        else
+                c->l->conns = c->next;
+        if (c->next)
+                c->next->prev = c->prev;
+        epp_h2_free(c->h2, loop_now(c->l->base));
+        if (c->first) {
+                evutil_closesocket(event_get_fd(c->first));
+                event_free(c->first);
+        }
+        if (c->bev)
+                bufferevent_free(c->bev);
+        free(c);
+}
+
+/* Moves what h2 wants to send to the socket. Returns false when the connection is gone. */
+static bool
+conn_flush(struct conn *c)
+{
+        struct evbuffer *out = bufferevent_get_output(c->bev);
+        epp_us now = loop_now(c->l->base);
+        struct epp_slice s;
+
+        while (evbuffer_get_length(out) < OUTPUT_HIGH) {
+                int r = epp_h2_drain(c->h2, &s, now);
+
+                if (r < 0 || (r > 0 && evbuffer_add(out, s.p, s.n) < 0)) {
+                        conn_free(c);
+                        return false;
+                }
+                if (r == 0)
+                        break;
+        }
+        if ((c->closing || !epp_h2_alive(c->h2)) && evbuffer_get_length(out) == 0) {
+                conn_free(c);
+                return false;
+        }
+        return true;
+}
+
+static void
+on_read(struct bufferevent *bev, void *user)
+{
+        struct conn *c = user;
+        struct evbuffer *in = bufferevent_get_input(bev);
+        struct evbuffer_iovec v;
+        epp_us now = loop_now(c->l->base);
+
+        while (!c->closing && evbuffer_peek(in, -1, NULL, &v, 1) > 0 && v.iov_len) {
+                if (epp_h2_feed(c->h2, epp_slice(v.iov_base, v.iov_len), now) < 0)
+                        c->closing = true;
+                evbuffer_drain(in, v.iov_len);
+        }
+        (void)conn_flush(c);
+}
+
+static void
+on_write(struct bufferevent *bev, void *user)
+{
+        (void)bev;
+        (void)conn_flush(user);
+}
+
+static void
+on_event(struct bufferevent *bev, short what, void *user)
+{
+        struct conn *c = user;
+        const struct timeval *never = NULL;
+
+        if (what & BEV_EVENT_CONNECTED) {
+                bufferevent_set_timeouts(bev, never, never);
+                (void)conn_flush(c);
+        } else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) {
+                conn_free(c);
+        }
+}
+
+/* Says once per peer that it speaks the wrong kind of transport. */
+static void
+name_mismatch(struct listener *l, const char *peer)
+{
+        for (unsigned i = 0; i < PEERS; i++)
+                if (strcmp(l->named[i], peer) == 0)
+                        return;
+        snprintf(l->named[l->next_named++ % PEERS], sizeof(l->named[0]), "%s", peer);
+        epp_log(l->cfg.log, EPP_LOG_WARN, "transport_mismatch", LOG_T("peer", peer),
+                LOG_N("port", listener_port(l)),
+                LOG_T("why", l->cfg.tls ? "plaintext on a TLS port: set --secure-serving=false or "
+                                          "let the gateway use TLS"
+                                        : "TLS on a plaintext port: set --secure-serving=true or "
+                                          "let the gateway use clear HTTP/2"));
+}
+
+static struct bufferevent *
+wrap_socket(struct listener *l, evutil_socket_t fd)
+{
+        struct timeval handshake = { FIRST_BYTE_SECONDS, 0 };
+        struct bufferevent *bev;
+        SSL *ssl;
+
+        if (!l->cfg.tls)
+                return bufferevent_socket_new(l->base, fd, BEV_OPT_CLOSE_ON_FREE);
+        ssl = SSL_new(l->cfg.tls);
+        if (!ssl)
+                return NULL;
+        bev = bufferevent_openssl_socket_new(l->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
+                BEV_OPT_CLOSE_ON_FREE);
+        if (!bev) {
+                SSL_free(ssl);
+                return NULL;
+        }
+        bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+        bufferevent_set_timeouts(bev, &handshake, &handshake);
+        return bev;
+}
+
+/* The first byte is here: 0x16 begins a TLS record. */
+static void
+on_first_byte(evutil_socket_t fd, short what, void *user)
+{
+        struct conn *c = user;
+        unsigned char byte;
+
+        if ((what & EV_TIMEOUT) || recv(fd, &byte, 1, MSG_PEEK) != 1) {
+                conn_free(c);
+                return;
+        }
+        if ((byte == 0x16) != (c->l->cfg.tls != NULL)) {
+                name_mismatch(c->l, c->peer);
+                conn_free(c);
+                return;
+        }
+        c->bev = wrap_socket(c->l, fd);
+        if (!c->bev || epp_h2_new(c->l->cfg.handlers, c->l->cfg.n_handlers, c->l->cfg.stats, &c->h2) < 0) {
+                if (c->bev) {
+                        event_free(c->first); /* bev owns the socket */
+                        c->first = NULL;
+                }
+                conn_free(c);
+                return;
+        }
+        event_free(c->first);
+        c->first = NULL;
+        bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
+        bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+        (void)conn_flush(c);
+}
+
+static void
+on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sockaddr *sa, int len, void *user)
+{
+        struct listener *l = user;
+        struct conn *c = calloc(1, sizeof(*c));
+        struct timeval wait = { FIRST_BYTE_SECONDS, 0 };
+        int one = 1;
+
+        (void)ev, (void)len;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+        if (c)
+                c->first = event_new(l->base, fd, EV_READ, on_first_byte, c);
+        if (!c || !c->first || event_add(c->first, &wait) < 0) {
+                if (c && c->first)
+                        event_free(c->first);
+                free(c);
+                evutil_closesocket(fd);
+                return;
+        }
+        c->l = l;
+        conn_peer(sa, c->peer);
+        c->next = l->conns;
+        if (l->conns)
+                l->conns->prev = c;
+        l->conns = c;
+}
+
+int
+listener_new(struct event_base *base, const struct listener_config *cfg, struct listener **ret)
+{
+        struct listener *l = calloc(1, sizeof(*l));
+        struct sockaddr_storage sa;
+        int len = conn_addr(cfg->address, cfg->port, &sa);
+
+        if (!l)
+                return -ENOMEM;
+        l->base = base;
+        l->cfg = *cfg;
+        errno = EINVAL;
+        if (len > 0)
+                l->ev = evconnlistener_new_bind(base, on_accept, l,
+                        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC, 1024,
+                        (struct sockaddr *)&sa, len);
+        if (!l->ev) {
+                int e = errno;
+
+                free(l);
+                return -e;
+        }
+        *ret = l;
+        return 0;
+}
+
+void
+listener_set_tls(struct listener *l, SSL_CTX *tls)
+{
+        l->cfg.tls = tls;
+}
+
+unsigned
+listener_port(const struct listener *l)
+{
+        struct sockaddr_storage sa;
+        socklen_t n = sizeof(sa);
+
+        if (getsockname(evconnlistener_get_fd(l->ev), (struct sockaddr *)&sa, &n) < 0)
+                return 0;
+        return conn_port(&sa);
+}
+
+size_t
+listener_calls(const struct listener *l)
+{
+        size_t n = 0;
+
+        for (const struct conn *c = l->conns; c; c = c->next)
+                n += c->h2 ? epp_h2_calls(c->h2) : 0;
+        return n;
+}
+
+void
+listener_shutdown(struct listener *l, bool final)
+{
+        if (final && l->ev)
+                evconnlistener_disable(l->ev);
+        for (struct conn *c = l->conns, *next; c; c = next) {
+                next = c->next;
+                if (!c->h2)
+                        continue;
+                epp_h2_shutdown(c->h2, final);
+                (void)conn_flush(c);
+        }
+}
+
+void
+listener_free(struct listener *l)
+{
+        if (!l)
+                return;
+        while (l->conns)
+                conn_free(l->conns);
+        evconnlistener_free(l->ev);
+        free(l);
+}

@@ -1,0 +1,140 @@
+/* test_opt.c - every flag of the original picker, Go's syntax, mistakes and their one line. */
+#include "daemon/opt.h"
+#include "unit.h"
+
+static char err[256];
+static int warned;
+
+static void
+warn(const char *line)
+{
+        (void)line;
+        warned++;
+}
+
+/* Parses up to 8 words; the texts must stay writable, as argv is. */
+static enum opt_result
+parse(struct opt *o, const char *const *words, size_t n)
+{
+        static char text[8][128];
+        char *argv[9];
+
+        ck_assert_uint_le(n, 8);
+        argv[0] = text[0];
+        for (size_t i = 0; i < n; i++) {
+                snprintf(text[i], sizeof(text[i]), "%s", words[i]);
+                argv[i + 1] = text[i];
+        }
+        warned = 0;
+        err[0] = 0;
+        return opt_parse(o, (int)n + 1, argv, err, sizeof(err), warn);
+}
+#define PARSE(o, ...) parse(o, (const char *const[]){ __VA_ARGS__ }, \
+        sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *))
+
+START_TEST(defaults)
+{
+        struct opt o;
+
+        ck_assert_int_eq(PARSE(&o, "--grpc-port=9002"), OPT_RUN);
+        ck_assert_uint_eq(o.grpc_port, 9002);
+        ck_assert_uint_eq(o.metrics_port, 9090);
+        ck_assert(o.secure_serving);
+        ck_assert_int_eq(o.refresh, 50000);
+        ck_assert_uint_eq(o.max_body, 64u << 20);
+        ck_assert_uint_eq(o.default_body_mode, 4);
+        ck_assert_uint_eq(o.model_match, 0);
+        ck_assert_uint_eq(o.scheduler, 0);
+        ck_assert_str_eq(o.hint_key, "x-gateway-destination-endpoint");
+        opt_fini(&o);
+}
+END_TEST
+
+/* Each flag of GAIE v0.3.0 with a value other than its default. */
+START_TEST(original)
+{
+        static const char *const flags[][2] = {
+                { "-grpcPort", "1" }, { "-grpcHealthPort", "1" }, { "-metricsPort", "1" },
+                { "-destinationEndpointHintKey", "k" },
+                { "-destinationEndpointHintMetadataNamespace", "n" }, { "-poolName", "p" },
+                { "-poolNamespace", "n" }, { "-refreshMetricsInterval", "100ms" },
+                { "-refreshPrometheusMetricsInterval", "1s" }, { "-v", "4" },
+                { "-secureServing", "=false" }, { "-certPath", "/c" },
+                { "-totalQueuedRequestsMetric", "m" }, { "-kvCacheUsagePercentageMetric", "m" },
+                { "-loraInfoMetric", "m" }, { "-zap-devel", "=true" }, { "-zap-encoder", "json" },
+                { "-zap-log-level", "info" }, { "-zap-stacktrace-level", "error" },
+                { "-zap-time-encoding", "iso8601" },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+                char joined[128];
+                struct opt o;
+
+                snprintf(joined, sizeof(joined), "%s%s%s", flags[i][0], flags[i][1][0] == '=' ? "" : "=",
+                        flags[i][1]);
+                ck_assert_msg(PARSE(&o, joined) == OPT_RUN, "%s: %s", joined, err);
+                opt_fini(&o);
+                if (flags[i][1][0] != '=') {
+                        ck_assert_msg(PARSE(&o, flags[i][0], flags[i][1]) == OPT_RUN, "%s", err);
+                        opt_fini(&o);
+                }
+        }
+}
+END_TEST
+
+START_TEST(syntax)
+{
+        struct opt o;
+
+        ck_assert_int_eq(PARSE(&o, "--endpoint", "1.2.3.4:5", "-endpoint=[::1]:6,name=x",
+                                 "--secure-serving=false", "--pool-name=\"q\"", "--scrape-budget=0.5"), OPT_RUN);
+        ck_assert_uint_eq(o.endpoint.n, 2);
+        ck_assert_str_eq(o.endpoint.v[1], "[::1]:6,name=x");
+        ck_assert(!o.secure_serving);
+        ck_assert_str_eq(o.pool_name, "q");
+        ck_assert(o.scrape_budget > 0.49 && o.scrape_budget < 0.51);
+        opt_fini(&o);
+        ck_assert_int_eq(PARSE(&o, "--secure-serving", "-poolName", "p"), OPT_RUN);
+        ck_assert_int_eq(warned, 1);
+        ck_assert_str_eq(o.pool_name, "p");
+        opt_fini(&o);
+        ck_assert_int_eq(PARSE(&o, "--tracing=false", "--metrics-endpoint-auth=false"), OPT_RUN);
+        opt_fini(&o);
+}
+END_TEST
+
+START_TEST(mistakes)
+{
+        static const struct {
+                const char *word, *line;
+        } bad[] = {
+                { "--grpc-port=70000", "--grpc-port: \"70000\" is not a port, 0 to 65535" },
+                { "--grpc-port=-1", "--grpc-port: \"-1\" is not a port, 0 to 65535" },
+                { "--grpc-port=9x", "--grpc-port: \"9x\" is not a port, 0 to 65535" },
+                { "--refresh-metrics-interval=50",
+                        "--refresh-metrics-interval: \"50\" is not a duration such as 50ms or 2s" },
+                { "--secure-serving=yes", "--secure-serving: \"yes\" is not true or false" },
+                { "--scrape-budget=1.5", "--scrape-budget: \"1.5\" is not a number from 0 to 1" },
+                { "--max-request-body=-3", "--max-request-body: \"-3\" is not a size such as 64Mi" },
+                { "--max-request-body=nan", "--max-request-body: \"nan\" is not a size such as 64Mi" },
+                { "--scheduler=best", "--scheduler: \"best\" is none of: tree-v0.3 tree-v0.5" },
+                { "--model-match=", "--model-match: \"\" is none of: auto required passthrough" },
+                { "--pool-nam=x", "unknown flag --pool-nam; did you mean --pool-name?" },
+                { "--nonsense-flag", "unknown flag --nonsense-flag (see --help)" },
+                { "--config-file=x", "--config-file: this feature is not built yet" },
+                { "--tracing=true", "unknown flag --tracing (see --help)" },
+                { "--pool-name", "--pool-name needs a text" },
+                { "word", "unexpected argument \"word\": flags begin with --" },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+                struct opt o;
+
+                ck_assert_int_eq(PARSE(&o, bad[i].word), OPT_BAD);
+                ck_assert_str_eq(err, bad[i].line);
+                opt_fini(&o);
+        }
+}
+END_TEST
+
+UNIT_MAIN("opt", defaults, original, syntax, mistakes)
