@@ -1,0 +1,53 @@
+/* plugin.h - the vtable of every plugin kind, and what a cycle hands to it.
+ * A plugin is one file and one row in plugin.def. Knows: model. */
+#ifndef EPP_PLUGIN_H
+#define EPP_PLUGIN_H
+
+#include "base/rng.h"
+#include "model/endpoint.h"
+#include "sched/request.h"
+
+struct epp_plugin;
+
+struct epp_cycle {
+        const struct epp_request *req;
+        struct epp_rng *rng;
+};
+
+enum epp_plugin_kind { EPP_FILTER, EPP_PICKER };
+
+/* One number that a plugin takes. */
+struct epp_param {
+        const char *name;
+        double def, min, max;
+        const char *help;
+};
+#define EPP_PARAMS_MAX 4
+
+struct epp_plugin_type {
+        const char *name; /* upstream's string */
+        enum epp_plugin_kind kind;
+        const char *help;
+        struct epp_param params[EPP_PARAMS_MAX]; /* up to the first without a name */
+        /* Filter: moves the endpoints that pass to the front of v, in order, and returns how many.
+         * When none passes the array is left as it was. */
+        size_t (*filter)(const struct epp_plugin *self, struct epp_cycle *cy,
+                struct epp_endpoint **v, size_t n);
+        /* Picker: the index of its choice; n > 0. */
+        size_t (*pick)(const struct epp_plugin *self, struct epp_cycle *cy,
+                struct epp_endpoint *const *v, size_t n);
+};
+
+/* A configured plugin; branches are those of decision-tree-filter. */
+struct epp_plugin {
+        const struct epp_plugin_type *type;
+        double param[EPP_PARAMS_MAX];
+        const struct epp_plugin *current, *on_success, *on_failure;
+};
+
+/* Keeps the endpoints for which <test> holds; the body of most filters. */
+size_t epp_filter_keep(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint **v,
+        size_t n, bool (*test)(const struct epp_plugin *self, const struct epp_cycle *cy,
+                         const struct epp_endpoint *e));
+
+#endif
