@@ -28,7 +28,7 @@ CFLAGS_ALL = -std=gnu11 -fvisibility=hidden -fno-common -fPIE -ffile-prefix-map=
 CPPFLAGS_ALL = -D_GNU_SOURCE -Ilib -I. -I$(B) $(LIB_CFLAGS) $(USER_CPPFLAGS) -MMD -MP
 LDFLAGS_ALL = $(LD_$(VARIANT)) $(USER_LDFLAGS)
 
-include $(sort $(wildcard */files.mk))
+include $(sort $(wildcard */files.mk */*/files.mk))
 
 clean:
 	rm -rf build
