@@ -110,8 +110,17 @@ fault '{"reset":true,"sick":true}'
 check "sick" code 503 get "http://$a/health"
 fault '{"reset":true,"hang":true}'
 check "hang" code 000 post "http://$a/v1/chat/completions" "$chat" --max-time 0.5
-sleep 0.1
+sleep 0.3
 check "a client that left is forgotten" has '"now_waiting":0' get "http://$a/sim"
+post "http://$a/v1/chat/completions" "$chat" >"$dir/thaw" &
+job=$!
+sleep 0.2
+fault '{"reset":true}'
+wait "$job"
+check "hung requests go on" grep -q '"usage"' "$dir/thaw"
+fault '{"cut_after":2}'
+check "cut in the middle" sh -c "curl -s -d '$stream' 'http://$a/v1/chat/completions' >'$dir/cut';
+        test \$? = 18 && ! grep -q DONE '$dir/cut'"
 fault '{"reset":true}'
 check "unknown fault is 400" code 400 post "http://$a/sim" '{"nonsense":1}'
 

@@ -39,7 +39,8 @@ api_reply_json(struct server *sv, struct evhttp_request *req, int code, json_t *
 {
         char *s = json_dumps(take, JSON_COMPACT);
 
-        api_reply(sv, req, code, "application/json", s, strlen(s));
+        /* NULL: a text in it was no UTF-8, which only a URI or a header of the client can cause. */
+        api_reply(sv, req, s ? code : 500, "application/json", s ? s : "{}", s ? strlen(s) : 2);
         free(s);
         json_decref(take);
 }

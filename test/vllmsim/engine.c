@@ -61,19 +61,35 @@ engine_init(struct server *sv)
         engine_reset(sv);
 }
 
-/* A new process: nothing cached, no adapter loaded, counters at zero. */
-void
-engine_reset(struct server *sv)
+static void
+forget_all(struct server *sv)
 {
         kv_fini(&sv->kv);
-        kv_init(&sv->kv, (uint32_t)sv->opt->kv_blocks);
-        for (int i = 0; i < SIM_LORA_MAX; i++)
-                sv->slots[i] = (struct lora_slot){ .lora = -1 };
         for (int i = 0; i < sv->nrows; i++) {
                 free(sv->rows[i].running);
                 free(sv->rows[i].waiting);
         }
         sv->nrows = 0;
+        free(sv->ballast);
+        sv->ballast = NULL;
+}
+
+/* The jobs went with their connections. */
+void
+engine_fini(struct server *sv)
+{
+        event_free(sv->tick);
+        forget_all(sv);
+}
+
+/* A new process: nothing cached, no adapter loaded, counters at zero. */
+void
+engine_reset(struct server *sv)
+{
+        forget_all(sv);
+        kv_init(&sv->kv, (uint32_t)sv->opt->kv_blocks);
+        for (int i = 0; i < SIM_LORA_MAX; i++)
+                sv->slots[i] = (struct lora_slot){ .lora = -1 };
         sv->done = sv->aborted = sv->prompt_tokens = sv->cached_tokens = 0;
         sv->out_tokens = sv->queried_tokens = 0;
         sv->ttft_sum = sv->e2e_sum = 0;
@@ -212,6 +228,10 @@ decode(struct job *job, size_t n, double now)
                 job->blocks[job->nblocks++] = kv_grow(&sv->kv);
         if (job->stream)
                 api_tokens(job, n);
+        if (sv->fault.cut_after && job->done_tokens >= (size_t)sv->fault.cut_after) {
+                evhttp_connection_free(evhttp_request_get_connection(job->req)); /* on_close */
+                return;
+        }
         if (job->done_tokens < job->out_tokens)
                 return;
         sv->done++;
@@ -246,13 +266,11 @@ step(struct server *sv, double dt, double now)
         }
 }
 
-/* libevent does not read while a reply is owed, so a client that left is seen only by looking. */
 static void
-sweep(struct server *sv, struct job_list *list)
+sweep_list(struct job_list *list)
 {
         struct job *job, *next;
 
-        (void)sv;
         for (job = TAILQ_FIRST(list); job; job = next) {
                 struct evhttp_connection *conn = evhttp_request_get_connection(job->req);
                 int fd = bufferevent_getfd(evhttp_connection_get_bufferevent(conn));
@@ -264,6 +282,30 @@ sweep(struct server *sv, struct job_list *list)
         }
 }
 
+/* libevent does not read while a reply is owed, so a client that left is seen only by looking.
+ * Ten times a second: it costs a system call for each request. */
+static void
+sweep(struct server *sv, double now)
+{
+        if (now - sv->last_sweep < 0.1)
+                return;
+        sv->last_sweep = now;
+        sweep_list(&sv->waiting);
+        sweep_list(&sv->running);
+        sweep_list(&sv->hung);
+}
+
+static void
+thaw(struct server *sv)
+{
+        struct job *job;
+
+        while ((job = TAILQ_FIRST(&sv->hung))) {
+                leave(job);
+                enter(job, JOB_WAITING);
+        }
+}
+
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -271,10 +313,9 @@ on_tick(evutil_socket_t fd, short what, void *arg)
         double now = sim_now(), dt = now - sv->last_tick;
 
         (void)fd, (void)what;
-        sweep(sv, &sv->waiting);
-        sweep(sv, &sv->running);
-        sweep(sv, &sv->hung);
+        sweep(sv, now);
         if (!sv->fault.hang) {
+                thaw(sv);
                 step(sv, EPP_MIN(dt, 1.0), now);
                 fill_batch(sv, now);
                 engine_note_lora(sv);

@@ -12,6 +12,19 @@ fault_reset(struct server *sv)
         sv->fault = (struct fault){ .waiting = -1, .running = -1, .kv = -1, .status_ratio = 1 };
 }
 
+void
+fault_fini(struct server *sv)
+{
+        fault_reset(sv);
+        if (sv->restart)
+                event_free(sv->restart);
+        if (sv->rebind)
+                event_free(sv->rebind);
+        free(sv->last.uri);
+        free(sv->last.model);
+        json_decref(sv->last.headers);
+}
+
 static void
 on_rebind(evutil_socket_t fd, short what, void *arg)
 {
@@ -85,6 +98,8 @@ set(struct server *sv, const char *key, const json_t *v)
                 f->status_ratio = json_number_value(v);
         else if (!strcmp(key, "slow"))
                 f->slow = json_number_value(v);
+        else if (!strcmp(key, "cut_after"))
+                f->cut_after = EPP_MAX(as_int(v), 0);
         else if (!strcmp(key, "hang"))
                 f->hang = json_is_true(v);
         else if (!strcmp(key, "drop"))
@@ -132,12 +147,13 @@ fault_show(struct server *sv, struct evhttp_request *req)
         const struct fault *f = &sv->fault;
 
         api_reply_json(sv, req, 200, json_pack(
-                "{s:s,s:i,s:i,s:f,s:i,s:i,s:f,s:i,s:i,s:s?,s:i,s:f,s:b,s:b,s:b,s:f,s:I,s:I,s:I,s:I}",
+                "{s:s,s:i,s:i,s:f,s:i,s:i,s:f,s:i,s:i,s:s?,s:i,s:f,s:b,s:b,s:b,s:i,s:f,s:I,s:I,s:I,s:I}",
                 "endpoint", sv->addr, "now_waiting", sv->nwaiting, "now_running", sv->nrunning,
                 "now_kv", kv_usage(&sv->kv), "waiting", f->waiting, "running", f->running, "kv", f->kv,
                 "metrics_delay_ms", f->metrics_delay_ms, "metrics_status", f->metrics_status,
                 "metrics_body", f->metrics_body, "status", f->status, "status_ratio", f->status_ratio,
-                "hang", f->hang, "drop", f->drop, "sick", f->sick, "slow", f->slow,
+                "hang", f->hang, "drop", f->drop, "sick", f->sick, "cut_after", f->cut_after,
+                "slow", f->slow,
                 "done", (json_int_t)sv->done, "aborted", (json_int_t)sv->aborted,
                 "prompt_tokens", (json_int_t)sv->prompt_tokens,
                 "cached_tokens", (json_int_t)sv->cached_tokens));

@@ -65,6 +65,7 @@ static const char usage[] =
         "  --servers N        servers, on consecutive addresses (1)\n"
         "  --base ADDR        first address (127.0.1.1)\n"
         "  --port P           port of all of them; 0 = any free one each (8000)\n"
+        "  --ports N          servers on one address, on consecutive ports from P (1)\n"
         "  --seed S           makes runs repeatable (1)\n"
         "  --model NAME       base model (meta-llama/Llama-3.1-8B-Instruct)\n"
         "  --strict           unknown models are 404; otherwise they are the base model\n"
@@ -81,13 +82,14 @@ static const char usage[] =
         "Prints `listen IP:PORT` for each server, then `ready`. POST /sim sets faults; see README.\n";
 
 enum {
-        O_SERVERS = 256, O_BASE, O_PORT, O_SEED, O_MODEL, O_STRICT, O_BATCH, O_PREFILL, O_DECODE,
+        O_SERVERS = 256, O_BASE, O_PORT, O_PORTS, O_SEED, O_MODEL, O_STRICT, O_BATCH, O_PREFILL, O_DECODE,
         O_KV, O_LORA, O_MAXLORA, O_LOAD, O_BALLAST, O_OLDKV, O_TICK, O_HELP
 };
 
 static const struct option options[] = {
         { "servers", 1, NULL, O_SERVERS }, { "base", 1, NULL, O_BASE },
-        { "port", 1, NULL, O_PORT }, { "seed", 1, NULL, O_SEED },
+        { "port", 1, NULL, O_PORT }, { "ports", 1, NULL, O_PORTS },
+        { "seed", 1, NULL, O_SEED },
         { "model", 1, NULL, O_MODEL }, { "strict", 0, NULL, O_STRICT },
         { "max-batch", 1, NULL, O_BATCH }, { "prefill-tps", 1, NULL, O_PREFILL },
         { "decode-tps", 1, NULL, O_DECODE }, { "kv-blocks", 1, NULL, O_KV },
@@ -130,6 +132,7 @@ parse(struct sim_opt *o, int argc, char **argv)
                 case O_SERVERS: o->servers = (int)number(optarg, 1, 4096); break;
                 case O_BASE: o->base = optarg; break;
                 case O_PORT: o->port = (int)number(optarg, 0, 65535); break;
+                case O_PORTS: o->ports = (int)number(optarg, 1, 4096); break;
                 case O_SEED: o->seed = strtoull(optarg, NULL, 0); break;
                 case O_MODEL: o->model = optarg; break;
                 case O_STRICT: o->strict = true; break;
@@ -184,18 +187,27 @@ server_start(struct sim *sim, int i)
 
         if (inet_pton(AF_INET, sim->opt.base, &in) != 1)
                 errx(2, "%s: not an IPv4 address", sim->opt.base);
-        in.s_addr = htonl(ntohl(in.s_addr) + (uint32_t)i);
+        in.s_addr = htonl(ntohl(in.s_addr) + (uint32_t)(i / sim->opt.ports));
         inet_ntop(AF_INET, &in, sv->ip, sizeof(sv->ip));
         sv->opt = &sim->opt;
         sv->sim = sim;
         sv->evbase = sim->evbase;
         sv->index = i;
-        sv->port = (uint16_t)sim->opt.port;
+        sv->port = (uint16_t)(sim->opt.port ? sim->opt.port + i % sim->opt.ports : 0);
         fault_reset(sv);
         engine_init(sv);
         if (!server_listen(sv))
-                err(1, "%s:%d", sv->ip, sim->opt.port);
+                err(1, "%s:%u", sv->ip, sv->port);
         printf("listen %s\n", sv->addr);
+}
+
+static void
+server_stop(struct server *sv)
+{
+        if (sv->http)
+                evhttp_free(sv->http); /* closes every connection, which ends every job */
+        engine_fini(sv);
+        fault_fini(sv);
 }
 
 static void
@@ -208,10 +220,11 @@ on_signal(evutil_socket_t fd, short what, void *arg)
 int
 main(int argc, char **argv)
 {
-        struct sim sim = { .opt = { .servers = 1, .port = 8000, .base = "127.0.1.1",
+        struct sim sim = { .opt = { .servers = 1, .port = 8000, .ports = 1, .base = "127.0.1.1",
                 .model = "meta-llama/Llama-3.1-8B-Instruct", .seed = 1, .max_batch = 32,
                 .kv_blocks = 5623, .max_lora = 4, .tick_ms = 5, .lora_load_ms = 200,
                 .prefill_tps = 8000, .decode_tps = 50, .ballast_bytes = 60000 } };
+        struct event *sigterm, *sigint;
 
         parse(&sim.opt, argc, argv);
         signal(SIGPIPE, SIG_IGN);
@@ -221,10 +234,20 @@ main(int argc, char **argv)
         sim.servers = xcalloc((size_t)sim.opt.servers, sizeof(*sim.servers));
         for (int i = 0; i < sim.opt.servers; i++)
                 server_start(&sim, i);
-        event_add(evsignal_new(sim.evbase, SIGTERM, on_signal, sim.evbase), NULL);
-        event_add(evsignal_new(sim.evbase, SIGINT, on_signal, sim.evbase), NULL);
+        sigterm = evsignal_new(sim.evbase, SIGTERM, on_signal, sim.evbase);
+        sigint = evsignal_new(sim.evbase, SIGINT, on_signal, sim.evbase);
+        event_add(sigterm, NULL);
+        event_add(sigint, NULL);
         puts("ready");
         fflush(stdout);
         event_base_dispatch(sim.evbase);
-        return 0; /* the process owns everything; it ends here */
+        for (int i = 0; i < sim.opt.servers; i++)
+                server_stop(&sim.servers[i]);
+        for (int i = 0; i < sim.opt.nlora; i++)
+                free(sim.opt.lora[i]);
+        free(sim.servers);
+        event_free(sigterm);
+        event_free(sigint);
+        event_base_free(sim.evbase);
+        return 0;
 }

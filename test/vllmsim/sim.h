@@ -20,7 +20,7 @@
 #define SIM_LORA_ROWS 48
 
 struct sim_opt {
-        int servers, port;
+        int servers, port, ports; /* ports: servers per address */
         const char *base, *model;
         uint64_t seed;
         int max_batch, kv_blocks, max_lora, tick_ms, lora_load_ms;
@@ -75,6 +75,7 @@ struct fault {
         int status;
         double status_ratio;
         bool hang, drop, sick;
+        int cut_after; /* tokens; 0 = never */
         double slow;
 };
 
@@ -97,7 +98,7 @@ struct server {
         uint16_t port;
         struct job_list waiting, running, hung;
         int nwaiting, nrunning, nhung;
-        double last_tick, started_at;
+        double last_tick, last_sweep, started_at;
         int down_ms;
         struct kv kv;
         struct lora_slot slots[SIM_LORA_MAX];
@@ -129,6 +130,7 @@ EPP_MUSTUSE bool server_listen(struct server *sv);
 /* engine.c */
 void engine_init(struct server *sv);
 void engine_reset(struct server *sv);
+void engine_fini(struct server *sv);
 void engine_submit(struct job *job);
 void job_free(struct job *job);
 void engine_note_lora(struct server *sv);
@@ -148,6 +150,7 @@ void page_reply(struct server *sv, struct evhttp_request *req);
 
 /* fault.c */
 void fault_reset(struct server *sv);
+void fault_fini(struct server *sv);
 void fault_post(struct server *sv, struct evhttp_request *req, const void *body, size_t len);
 void fault_show(struct server *sv, struct evhttp_request *req);
 bool fault_applies(struct server *sv, struct evhttp_request *req);
