@@ -1,0 +1,228 @@
+/* test_jscan.c - every captured body, whole and cut; the vector skip against its twin. */
+#include <jansson.h>
+#include <openssl/sha.h>
+
+#include "base/rng.h"
+#include "unit.h"
+#include "wire/jscan.h"
+
+static const char *const names[EPP_J_ERRORS] = { "", "json:val", "json:key", "json:colon",
+        "json:delim", "json:ctl", "json:esc", "json:hex", "json:num", "json:depth", "json:trailing",
+        "json:eof" };
+static const char *const model_names[] = { "", "model-missing", "model-control", "model-utf8",
+        "model-long" };
+
+static char *
+slurp(const char *name, size_t *n)
+{
+        const char *root = getenv("EPP_TEST_DATA");
+        char path[512];
+        FILE *f;
+        char *p;
+
+        snprintf(path, sizeof(path), "%s/bodies/%s", root ? root : "test/data", name);
+        f = fopen(path, "rb");
+        ck_assert_msg(f != NULL, "cannot open %s", path);
+        fseek(f, 0, SEEK_END);
+        *n = (size_t)ftell(f);
+        rewind(f);
+        p = malloc(*n + 1);
+        ck_assert_uint_eq(fread(p, 1, *n, f), *n);
+        fclose(f);
+        return p;
+}
+
+static void
+scan(struct epp_jscan *j, const char *p, size_t n, size_t cut, size_t step)
+{
+        epp_jscan_init(j);
+        epp_jscan_feed(j, epp_slice(p, cut));
+        for (size_t at = cut; at < n; at += step)
+                epp_jscan_feed(j, epp_slice(p + at, EPP_MIN(step, n - at)));
+        epp_jscan_end(j);
+}
+
+/* Cuts change nothing that can be seen. */
+static void
+same(const struct epp_jscan *a, const struct epp_jscan *b, const char *name, size_t cut)
+{
+        ck_assert_msg(a->error == b->error && a->error_at == b->error_at, "%s cut at %zu: %s at %lu", name,
+                cut, names[b->error], b->error_at);
+        ck_assert_msg(memcmp(a->field, b->field, sizeof(a->field)) == 0, "%s cut at %zu", name, cut);
+        ck_assert_uint_eq(a->n_spans, b->n_spans);
+        ck_assert_int_eq(memcmp(a->spans, b->spans, sizeof(a->spans)), 0);
+        ck_assert_int_eq(a->model_state, b->model_state);
+        ck_assert(a->conflict == b->conflict && a->top == b->top);
+        ck_assert(epp_slice_eq(epp_jscan_model(a), epp_jscan_model(b)));
+}
+
+static void
+check_cuts(const char *name, const char *p, size_t n, const struct epp_jscan *whole)
+{
+        static struct epp_jscan j;
+        size_t jump = n <= 4096 ? 1 : n / 97 + 1;
+
+        for (size_t cut = 0; cut <= n; cut += jump) {
+                scan(&j, p, n, cut, n ? n : 1);
+                same(whole, &j, name, cut);
+        }
+        scan(&j, p, n, 0, 1);
+        same(whole, &j, name, 0);
+        scan(&j, p, n, 0, 7);
+        same(whole, &j, name, 0);
+}
+
+static const char *
+verdict(const struct epp_jscan *j, json_t *row)
+{
+        const char *kind = json_string_value(json_object_get(row, "kind"));
+        const struct epp_jfield *m = &j->field[EPP_JK_MESSAGES];
+
+        if (j->error)
+                return names[j->error];
+        if (j->top != EPP_J_OBJECT)
+                return "not-object";
+        if (j->model_state != EPP_JM_OK && strcmp(kind, "sglang-generate") != 0)
+                return model_names[j->model_state];
+        if (j->n_spans > EPP_JSCAN_SPANS)
+                return "model-spans";
+        if (strcmp(kind, "chat") == 0 && (m->type != EPP_J_ARRAY || m->items == 0))
+                return "messages-missing";
+        return NULL;
+}
+
+static void
+check_splice(const struct epp_jscan *j, const char *p, size_t n, json_t *rewrite, const char *name)
+{
+        const char *to = json_string_value(json_object_get(rewrite, "to"));
+        const char *want = json_string_value(json_object_get(rewrite, "sha256"));
+        struct epp_buf out = { 0 };
+        unsigned char sum[32];
+        char hex[65];
+        size_t at = 0;
+
+        for (size_t i = 0; i < j->n_spans; i++) {
+                ck_assert_int_eq(epp_buf_append(&out, epp_slice(p + at, j->spans[i].at - at)), 0);
+                ck_assert_int_eq(epp_jscan_quote(&out, epp_slice_str(to)), 0);
+                at = j->spans[i].at + j->spans[i].len;
+        }
+        ck_assert_int_eq(epp_buf_append(&out, epp_slice(p + at, n - at)), 0);
+        SHA256((const unsigned char *)epp_buf_slice(&out).p, epp_buf_len(&out), sum);
+        for (size_t i = 0; i < 32; i++)
+                snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+        ck_assert_msg(strcmp(hex, want) == 0, "%s: spliced body differs", name);
+        epp_buf_fini(&out);
+}
+
+static void
+check_found(const struct epp_jscan *j, json_t *row, const char *name)
+{
+        json_t *spans = json_object_get(row, "model_spans"), *span, *v;
+        size_t i;
+
+        json_array_foreach(spans, i, span) {
+                ck_assert_msg(j->spans[i].at == (uint64_t)json_integer_value(json_array_get(span, 0)) &&
+                        j->spans[i].len == (uint64_t)json_integer_value(json_array_get(span, 1)),
+                        "%s: span %zu is %lu,%lu", name, i, j->spans[i].at, j->spans[i].len);
+        }
+        if ((v = json_object_get(row, "model")))
+                ck_assert_msg(epp_slice_eq(epp_jscan_model(j), epp_slice(json_string_value(v),
+                        json_string_length(v))), "%s: model", name);
+        if ((v = json_object_get(row, "model_conflict")))
+                ck_assert_msg(j->conflict == json_is_true(v), "%s: conflict", name);
+        if ((v = json_object_get(row, "stream")))
+                ck_assert_msg(j->field[EPP_JK_STREAM].is_true == json_is_true(v), "%s: stream", name);
+        if ((v = json_object_get(row, "messages")))
+                ck_assert_msg(j->field[EPP_JK_MESSAGES].items == (uint64_t)json_integer_value(v),
+                        "%s: messages", name);
+}
+
+START_TEST(captured)
+{
+        static struct epp_jscan j;
+        size_t n, i, rows = 0;
+        char *text = slurp("expected.json", &n);
+        json_t *doc = json_loadb(text, n, 0, NULL), *row;
+
+        json_array_foreach(json_object_get(doc, "requests"), i, row) {
+                const char *name = json_string_value(json_object_get(row, "file"));
+                const char *kind = json_string_value(json_object_get(row, "kind"));
+                const char *want = json_string_value(json_object_get(row, "error")), *got;
+                json_t *rewrite = json_object_get(row, "rewrite");
+                size_t size;
+                char *p = slurp(name, &size);
+
+                scan(&j, p, size, size, 1);
+                check_cuts(name, p, size, &j);
+                if (strncmp(kind, "opaque", 6) != 0 && strncmp(kind, "vllm-grpc", 9) != 0) {
+                        rows++;
+                        got = verdict(&j, row);
+                        ck_assert_msg(got == want || (got && want && strcmp(got, want) == 0),
+                                "%s: %s, not %s", name, got ? got : "fine", want ? want : "fine");
+                        check_found(&j, row, name);
+                        if (rewrite)
+                                check_splice(&j, p, size, rewrite, name);
+                }
+                free(p);
+        }
+        ck_assert_uint_gt(rows, 100);
+        json_decref(doc);
+        free(text);
+}
+END_TEST
+
+START_TEST(plain_twin)
+{
+        static char p[300];
+        struct epp_rng r;
+
+        epp_rng_init(&r, 9);
+        for (int round = 0; round < 20000; round++) {
+                size_t at = epp_rng_below(&r, 32), n = epp_rng_below(&r, 200);
+
+                for (size_t i = 0; i < sizeof(p); i++)
+                        p[i] = (char)(0x20 + epp_rng_below(&r, 224));
+                for (uint64_t k = epp_rng_below(&r, 3); k; k--)
+                        p[epp_rng_below(&r, sizeof(p))] = "\"\\\n\0\x1f"[epp_rng_below(&r, 5)];
+                ck_assert_uint_eq(epp_jscan_plain(p + at, n), epp_jscan_plain_twin(p + at, n));
+        }
+}
+END_TEST
+
+START_TEST(quotes)
+{
+        struct epp_buf out = { 0 };
+
+        ck_assert_int_eq(epp_jscan_quote(&out, EPP_SLICE("ziel-\xc3\xbc\"q\\\n")), 0);
+        ck_assert(epp_slice_eq(epp_buf_slice(&out), EPP_SLICE("\"ziel-\xc3\xbc\\\"q\\\\\\u000a\"")));
+        epp_buf_fini(&out);
+}
+END_TEST
+
+/* Small documents, all cuts and all truncations, against jansson as a judge of validity. */
+START_TEST(jansson_twin)
+{
+        static const char alphabet[] = "{}[]:,\"\\ 01-.eEtrufalsn\n";
+        static struct epp_jscan j;
+        struct epp_rng r;
+
+        epp_rng_init(&r, 11);
+        for (int round = 0; round < 400000; round++) {
+                char p[12];
+                size_t n = 1 + epp_rng_below(&r, sizeof(p));
+                json_t *doc;
+
+                for (size_t i = 0; i < n; i++)
+                        p[i] = alphabet[epp_rng_below(&r, sizeof(alphabet) - 1)];
+                doc = json_loadb(p, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+                scan(&j, p, n, n, 1);
+                /* numbers beyond a double are grammar to us and an error to jansson */
+                if ((doc == NULL) != (j.error != EPP_J_OK) && !memchr(p, 'e', n) && !memchr(p, 'E', n))
+                        ck_abort_msg("%.*s: jansson %s, we %s", (int)n, p, doc ? "takes it" : "does not",
+                                names[j.error]);
+                json_decref(doc);
+        }
+}
+END_TEST
+
+UNIT_MAIN("jscan", captured, plain_twin, quotes, jansson_twin)
