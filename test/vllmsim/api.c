@@ -6,8 +6,8 @@
 #include <event2/keyvalq_struct.h>
 #include <xxhash.h>
 
-static const char *const words[] = { " requests", " wait", " tokens", " flow", ",", " the", " queue",
-        " drains", " and", " a", " batch", " moves", ".", " cache", " hits", " blocks" };
+static const char *const words[] = { " requests", " wait", " tokens", " flow", ",", " the",
+        " queue", " drains", " and", " a", " batch", " moves", ".", " cache", " hits", " blocks" };
 
 static const char *
 word(const struct job *job, size_t i)
@@ -22,8 +22,8 @@ add_endpoint(struct server *sv, struct evhttp_request *req)
 }
 
 void
-api_reply(struct server *sv, struct evhttp_request *req, int code, const char *type, const void *body,
-        size_t len)
+api_reply(struct server *sv, struct evhttp_request *req, int code, const char *type,
+        const void *body, size_t len)
 {
         struct evbuffer *b = evbuffer_new();
 
@@ -80,7 +80,8 @@ envelope(const struct job *job, bool chunk)
         snprintf(id, sizeof(id), "%s-%016llx", job->chat ? "chatcmpl" : "cmpl",
                 (unsigned long long)job->id);
         return json_pack("{s:s,s:s,s:I,s:s}", "id", id, "object",
-                !job->chat ? "text_completion" : chunk ? "chat.completion.chunk" : "chat.completion",
+                !job->chat ? "text_completion"
+                        : chunk ? "chat.completion.chunk" : "chat.completion",
                 "created", (json_int_t)sim_wall(), "model", job->model);
 }
 
@@ -282,7 +283,8 @@ find_lora(const struct sim_opt *o, const char *model)
 }
 
 static void
-submit(struct server *sv, struct evhttp_request *req, const json_t *doc, bool chat, const char *model)
+submit(struct server *sv, struct evhttp_request *req, const json_t *doc, bool chat,
+        const char *model)
 {
         struct job *job = xcalloc(1, sizeof(*job));
         struct evbuffer *b = evbuffer_new();

@@ -12,7 +12,8 @@ arm(struct server *sv)
 {
         struct timeval tv = { 0, sv->opt->tick_ms * 1000 };
 
-        if (sv->nwaiting + sv->nrunning + sv->nhung == 0 || event_pending(sv->tick, EV_TIMEOUT, NULL))
+        if (sv->nwaiting + sv->nrunning + sv->nhung == 0
+                || event_pending(sv->tick, EV_TIMEOUT, NULL))
                 return;
         sv->last_tick = sim_now();
         event_add(sv->tick, &tv);
@@ -146,7 +147,7 @@ job_free(struct job *job)
         free(job);
 }
 
-/* The slot that holds the adapter and is ready; -1 = not yet. Starts loading where there is room. */
+/* The slot that holds the adapter and is ready; -1 = not yet. Starts loading if there is room. */
 static int
 lora_slot(struct server *sv, int lora, double now)
 {
@@ -201,9 +202,9 @@ fill_batch(struct server *sv, double now)
 {
         struct job *job, *next;
 
-        for (job = TAILQ_FIRST(&sv->waiting); job && sv->nrunning < sv->opt->max_batch; job = next) {
+        for (job = TAILQ_FIRST(&sv->waiting); job; job = next) {
                 next = TAILQ_NEXT(job, link);
-                if (!admit(job, now))
+                if (sv->nrunning >= sv->opt->max_batch || !admit(job, now))
                         break;
         }
 }
@@ -244,7 +245,8 @@ step(struct server *sv, double dt, double now)
 {
         double slow = sv->fault.slow > 0 ? sv->fault.slow : 1;
         double prefill = sv->opt->prefill_tps * dt / slow;
-        double each = sv->opt->decode_tps * dt / slow / (1 + (double)sv->nrunning / sv->opt->max_batch);
+        double full = (double)sv->nrunning / sv->opt->max_batch;
+        double each = sv->opt->decode_tps * dt / slow / (1 + full);
         struct job *job, *next;
 
         for (job = TAILQ_FIRST(&sv->running); job; job = next) {

@@ -147,11 +147,14 @@ fault_show(struct server *sv, struct evhttp_request *req)
         const struct fault *f = &sv->fault;
 
         api_reply_json(sv, req, 200, json_pack(
-                "{s:s,s:i,s:i,s:f,s:i,s:i,s:f,s:i,s:i,s:s?,s:i,s:f,s:b,s:b,s:b,s:i,s:f,s:I,s:I,s:I,s:I}",
+                "{s:s,s:i,s:i,s:f,s:i,s:i,s:f,s:i,s:i,s:s?,s:i,s:f,"
+                "s:b,s:b,s:b,s:i,s:f,s:I,s:I,s:I,s:I}",
                 "endpoint", sv->addr, "now_waiting", sv->nwaiting, "now_running", sv->nrunning,
-                "now_kv", kv_usage(&sv->kv), "waiting", f->waiting, "running", f->running, "kv", f->kv,
+                "now_kv", kv_usage(&sv->kv), "waiting", f->waiting, "running", f->running, "kv",
+                f->kv,
                 "metrics_delay_ms", f->metrics_delay_ms, "metrics_status", f->metrics_status,
-                "metrics_body", f->metrics_body, "status", f->status, "status_ratio", f->status_ratio,
+                "metrics_body", f->metrics_body, "status", f->status, "status_ratio",
+                f->status_ratio,
                 "hang", f->hang, "drop", f->drop, "sick", f->sick, "cut_after", f->cut_after,
                 "slow", f->slow,
                 "done", (json_int_t)sv->done, "aborted", (json_int_t)sv->aborted,

@@ -27,8 +27,8 @@ void kv_init(struct kv *kv, uint32_t nblocks);
 void kv_fini(struct kv *kv);
 /* How many leading <hashes> are held. */
 size_t kv_match(const struct kv *kv, const uint64_t *hashes, size_t n);
-/* Takes <prompt_blocks> blocks into <out> (the first <nhash> of them under their hashes, of which at
- * most <max_hits> are shared with earlier requests) and promises the rest of <total_blocks>.
+/* Takes <prompt_blocks> blocks into <out> (the first <nhash> of them under their hashes, of which
+ * at most <max_hits> are shared with earlier requests) and promises the rest of <total_blocks>.
  * Returns the number of hits, or -1 without room (nothing taken). */
 int kv_admit(struct kv *kv, const uint64_t *hashes, size_t nhash, size_t max_hits,
         size_t prompt_blocks, size_t total_blocks, uint32_t *out);

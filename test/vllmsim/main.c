@@ -79,11 +79,11 @@ static const char usage[] =
         "  --ballast-bytes N  least size of the metrics page (60000)\n"
         "  --gpu-kv-name      vllm:gpu_cache_usage_perc in place of vllm:kv_cache_usage_perc\n"
         "  --tick-ms N        step of the engine (5)\n"
-        "Prints `listen IP:PORT` for each server, then `ready`. POST /sim sets faults; see README.\n";
+        "Prints `listen IP:PORT` for each server, then `ready`. POST /sim sets faults (README).\n";
 
 enum {
-        O_SERVERS = 256, O_BASE, O_PORT, O_PORTS, O_SEED, O_MODEL, O_STRICT, O_BATCH, O_PREFILL, O_DECODE,
-        O_KV, O_LORA, O_MAXLORA, O_LOAD, O_BALLAST, O_OLDKV, O_TICK, O_HELP
+        O_SERVERS = 256, O_BASE, O_PORT, O_PORTS, O_SEED, O_MODEL, O_STRICT, O_BATCH, O_PREFILL,
+        O_DECODE, O_KV, O_LORA, O_MAXLORA, O_LOAD, O_BALLAST, O_OLDKV, O_TICK, O_HELP
 };
 
 static const struct option options[] = {
