@@ -13,8 +13,8 @@ static const char *const histograms[] = { "time_to_first_token_seconds",
         "request_prefill_kv_computed_tokens" };
 
 static const char *const bounds[] = { "0.001", "0.005", "0.01", "0.02", "0.04", "0.06", "0.08",
-        "0.1", "0.25", "0.5", "0.75", "1.0", "2.5", "5.0", "7.5", "10.0", "20.0", "40.0", "80.0", "160.0",
-        "640.0", "2560.0", "+Inf" };
+        "0.1", "0.25", "0.5", "0.75", "1.0", "2.5", "5.0", "7.5", "10.0", "20.0", "40.0", "80.0",
+        "160.0", "640.0", "2560.0", "+Inf" };
 
 /* As Python prints a float: always with a point or an exponent. */
 static const char *
