@@ -104,22 +104,27 @@ epp_rpc_set_user(struct epp_rpc *rpc, void *user)
 }
 
 int
-epp_rpc_send(struct epp_rpc *rpc, struct epp_slice a, struct epp_slice b)
+epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
 {
+        size_t size = 0;
         char *at;
         int r;
 
         if (rpc->finished)
                 return 0;
-        r = epp_buf_reserve(&rpc->out, EPP_GRPC_PREFIX + a.n + b.n, &at);
+        for (size_t i = 0; i < n; i++)
+                size += v[i].n;
+        r = epp_buf_reserve(&rpc->out, EPP_GRPC_PREFIX + size, &at);
         if (r < 0)
                 return r;
-        epp_grpc_prefix(at, a.n + b.n);
-        if (a.n)
-                memcpy(at + EPP_GRPC_PREFIX, a.p, a.n);
-        if (b.n)
-                memcpy(at + EPP_GRPC_PREFIX + a.n, b.p, b.n);
-        epp_buf_commit(&rpc->out, EPP_GRPC_PREFIX + a.n + b.n);
+        epp_grpc_prefix(at, size);
+        at += EPP_GRPC_PREFIX;
+        for (size_t i = 0; i < n; i++) {
+                if (v[i].n)
+                        memcpy(at, v[i].p, v[i].n);
+                at += v[i].n;
+        }
+        epp_buf_commit(&rpc->out, EPP_GRPC_PREFIX + size);
         if (!rpc->answered) {
                 nghttp2_nv f[2] = { nv(":status", "200", 3),
                         nv("content-type", "application/grpc", 16) };

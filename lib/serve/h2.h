@@ -53,9 +53,9 @@ size_t epp_h2_calls(const struct epp_h2 *h);
 void epp_h2_shutdown(struct epp_h2 *h, bool final);
 
 void epp_rpc_set_user(struct epp_rpc *rpc, void *user);
-/* Queues one message, copied; a and b are joined. Returns 0, EPP_ENOMEM, EPP_ETOOBIG
+/* Queues one message made of the <n> pieces <v>, copied. Returns 0, EPP_ENOMEM, EPP_ETOOBIG
  * (the peer does not read: 64 MiB wait). */
-EPP_MUSTUSE int epp_rpc_send(struct epp_rpc *rpc, struct epp_slice a, struct epp_slice b);
+EPP_MUSTUSE int epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n);
 /* Ends the call after what is queued, with gRPC <code> and <text> (copied, may be empty). */
 void epp_rpc_finish(struct epp_rpc *rpc, int code, struct epp_slice text);
 

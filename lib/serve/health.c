@@ -34,7 +34,7 @@ send_state(struct probe *p)
 {
         char msg[2] = { 0x08, (char)state(p->h, p->live) };
 
-        if (epp_rpc_send(p->rpc, epp_slice(msg, sizeof(msg)), epp_slice(NULL, 0)) < 0)
+        if (epp_rpc_send(p->rpc, &(struct epp_slice){ msg, sizeof(msg) }, 1) < 0)
                 epp_rpc_finish(p->rpc, 8, EPP_SLICE("out of memory"));
 }
 
@@ -61,7 +61,7 @@ send_list(struct probe *p)
         msg.statuses = list;
         EPP_ASSERT(grpc__health__v1__health_list_response__get_packed_size(&msg) <= sizeof(out));
         n = grpc__health__v1__health_list_response__pack(&msg, out);
-        if (epp_rpc_send(p->rpc, epp_slice(out, n), epp_slice(NULL, 0)) < 0)
+        if (epp_rpc_send(p->rpc, &(struct epp_slice){ (const char *)out, n }, 1) < 0)
                 epp_rpc_finish(p->rpc, 8, EPP_SLICE("out of memory"));
 }
 

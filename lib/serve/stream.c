@@ -39,6 +39,8 @@ struct stream {
         uint32_t present;      /* bits of control[] */
         bool client_hint;      /* the client sent our own header */
         struct epp_buf body, subset, method, path, request_id;
+        const struct epp_dialect *dialect;
+        struct epp_jscan scan;
         struct epp_verdict verdict;
         bool ticket;
         epp_us now;
@@ -47,7 +49,9 @@ struct stream {
 static void
 send_buf(struct stream *s, struct epp_buf *b)
 {
-        if (!s->mute && epp_rpc_send(s->rpc, epp_buf_slice(b), epp_slice(NULL, 0)) < 0)
+        struct epp_slice v = epp_buf_slice(b);
+
+        if (!s->mute && epp_rpc_send(s->rpc, &v, 1) < 0)
                 epp_rpc_finish(s->rpc, 8, EPP_SLICE("the peer does not read"));
         epp_buf_fini(b);
 }
@@ -69,23 +73,90 @@ answer_empty(struct stream *s, enum epp_ext_kind kind)
         answer(s, kind, &(struct epp_ext_out){ 0 });
 }
 
+/* A body as pieces in order: the received bytes with other model values between them. */
+struct parts {
+        struct epp_slice v[2 * EPP_JSCAN_SPANS + 1];
+        size_t n;
+        size_t total;       /* bytes not taken yet */
+        struct epp_buf name; /* the model as a JSON string */
+};
+
+static void
+parts_add(struct parts *p, struct epp_slice s)
+{
+        if (s.n)
+                p->v[p->n++] = s;
+        p->total += s.n;
+}
+
+/* The body of <s> as it goes on. On EPP_ENOMEM it has none. */
+static int
+parts_of_body(const struct stream *s, struct parts *p)
+{
+        struct epp_slice body = epp_buf_slice(&s->body);
+        size_t at = 0;
+
+        p->n = p->total = 0;
+        p->name = (struct epp_buf){ 0 };
+        if (!s->verdict.rename) {
+                parts_add(p, body);
+                return 0;
+        }
+        if (epp_jscan_quote(&p->name, s->verdict.model) < 0)
+                return EPP_ENOMEM;
+        for (size_t i = 0; i < s->scan.n_spans; i++) {
+                parts_add(p, epp_slice(body.p + at, s->scan.spans[i].at - at));
+                parts_add(p, epp_buf_slice(&p->name));
+                at = s->scan.spans[i].at + s->scan.spans[i].len;
+        }
+        parts_add(p, epp_slice(body.p + at, body.n - at));
+        return 0;
+}
+
+/* Moves the next <n> bytes of <p> to out[]; returns how many slices they are. */
+static size_t
+parts_take(struct parts *p, size_t *first, size_t n, struct epp_slice *out)
+{
+        size_t k = 0;
+
+        p->total -= n;
+        while (n) {
+                struct epp_slice *v = &p->v[*first];
+                size_t part = EPP_MIN(n, v->n);
+
+                out[k++] = epp_slice(v->p, part);
+                v->p += part, v->n -= part, n -= part;
+                *first += v->n == 0;
+        }
+        return k;
+}
+
 /* Hands body bytes back in full-duplex answers; an empty end is one empty chunk. */
 static void
-answer_chunks(struct stream *s, enum epp_ext_kind kind, struct epp_slice body, bool end)
+answer_parts(struct stream *s, enum epp_ext_kind kind, struct parts *p, bool end)
 {
+        struct epp_slice v[ARRAY_LEN(p->v) + 1];
         char head[EPP_EXT_CHUNK_HEAD];
+        size_t first = 0;
 
         do {
-                struct epp_slice part = epp_slice(body.p, EPP_MIN(body.n, CHUNK));
-                size_t n;
+                size_t n = EPP_MIN(p->total, CHUNK), k = parts_take(p, &first, n, v + 1);
 
-                body.p += part.n, body.n -= part.n;
-                n = epp_ext_chunk_head(head, kind, part.n, end && body.n == 0);
-                if (!s->mute && epp_rpc_send(s->rpc, epp_slice(head, n), part) < 0) {
+                v[0] = epp_slice(head, epp_ext_chunk_head(head, kind, n, end && p->total == 0));
+                if (!s->mute && epp_rpc_send(s->rpc, v, k + 1) < 0) {
                         epp_rpc_finish(s->rpc, 8, EPP_SLICE("the peer does not read"));
                         return;
                 }
-        } while (body.n);
+        } while (p->total);
+}
+
+static void
+answer_chunks(struct stream *s, enum epp_ext_kind kind, struct epp_slice body, bool end)
+{
+        struct parts p = { .n = 0 };
+
+        parts_add(&p, body);
+        answer_parts(s, kind, &p, end);
 }
 
 static void
@@ -142,7 +213,7 @@ decide(struct stream *s, bool with_body)
 {
         struct epp_ask ask = { .method = epp_buf_slice(&s->method), .path = epp_buf_slice(&s->path),
                 .request_id = epp_buf_slice(&s->request_id), .has_body = with_body,
-                .body = epp_buf_slice(&s->body), .has_subset = s->has_subset,
+                .dialect = s->dialect, .scan = &s->scan, .has_subset = s->has_subset,
                 .subset = epp_buf_slice(&s->subset), .now = s->now };
 
         s->cfg->decider.decide(s->cfg->decider.ctx, &ask, &s->verdict);
@@ -170,27 +241,38 @@ route_headers(struct stream *s, bool with_body)
         answer(s, EPP_EXT_REQUEST_HEADERS, &o);
 }
 
-static struct epp_slice
-body_to_send(const struct stream *s)
-{
-        return epp_buf_slice(s->verdict.replace ? &s->verdict.body : &s->body);
-}
-
 /* Everything of a full-duplex request is here: pick, then give the body back. */
 static void
 complete_duplex(struct stream *s, bool trailers)
 {
+        struct parts p;
         bool body = epp_buf_len(&s->body) || !s->method.p ||
                     epp_slice_eq(epp_buf_slice(&s->method), EPP_SLICE("POST"));
 
+        epp_jscan_end(&s->scan);
         route_headers(s, body);
         if (s->phase != PHASE_ROUTED)
                 return;
-        if (epp_buf_len(&s->body) || !trailers)
-                answer_chunks(s, EPP_EXT_REQUEST_BODY, body_to_send(s), !trailers);
+        if (parts_of_body(s, &p) < 0)
+                epp_rpc_finish(s->rpc, 8, EPP_SLICE("out of memory"));
+        else if (p.total || !trailers)
+                answer_parts(s, EPP_EXT_REQUEST_BODY, &p, !trailers);
+        epp_buf_fini(&p.name);
         s->request_ended = true;
         epp_buf_fini(&s->body);
-        epp_buf_fini(&s->verdict.body);
+}
+
+/* Appends the renamed body to one buffer, for modes that take it in one piece. */
+static int
+join_body(const struct stream *s, struct epp_buf *out)
+{
+        struct parts p;
+        int r = parts_of_body(s, &p);
+
+        for (size_t i = 0; r == 0 && i < p.n; i++)
+                r = epp_buf_append(out, p.v[i]);
+        epp_buf_fini(&p.name);
+        return r;
 }
 
 /* The pick goes out with the answer to the one body message. */
@@ -199,23 +281,25 @@ complete_buffered(struct stream *s, bool whole)
 {
         struct epp_slice remove[ARRAY_LEN(control)];
         struct epp_ext_pair set[2];
+        struct epp_buf body = { 0 };
         struct epp_ext_out o;
         char length[24];
 
+        epp_jscan_end(&s->scan);
         if (!decide(s, whole))
                 return;
         o = routing(s, set, remove);
-        if (s->verdict.replace) {
-                int n = snprintf(length, sizeof(length), "%zu", epp_buf_len(&s->verdict.body));
+        if (s->verdict.rename && join_body(s, &body) == 0) {
+                int n = snprintf(length, sizeof(length), "%zu", epp_buf_len(&body));
 
                 set[o.n_set++] = (struct epp_ext_pair){ EPP_SLICE("content-length"),
                         epp_slice(length, (size_t)n) };
                 o.replace_body = true;
-                o.body = epp_buf_slice(&s->verdict.body);
+                o.body = epp_buf_slice(&body);
         }
         answer(s, EPP_EXT_REQUEST_BODY, &o);
+        epp_buf_fini(&body);
         epp_buf_fini(&s->body);
-        epp_buf_fini(&s->verdict.body);
 }
 
 static void
@@ -285,12 +369,14 @@ request_headers(struct stream *s, const struct epp_ext_in *in)
                 epp_rpc_finish(s->rpc, 13, EPP_SLICE("malformed request headers"));
                 return;
         }
+        s->dialect = epp_dialect_of(epp_buf_slice(&s->path));
         if (in->end_of_stream || s->mode == EPP_MODE_NONE) {
                 s->request_ended = in->end_of_stream;
                 route_headers(s, false);
                 return;
         }
         s->phase = PHASE_BODY;
+        epp_jscan_init(&s->scan);
         if (s->mode == EPP_MODE_BUFFERED || s->mode == EPP_MODE_PARTIAL)
                 early_answer(s);
         else if (s->mode == EPP_MODE_STREAMED)
@@ -330,6 +416,7 @@ request_body(struct stream *s, const struct epp_ext_in *in)
                 too_large(s);
                 return;
         }
+        epp_jscan_feed(&s->scan, in->body);
         if (s->mode == EPP_MODE_BUFFERED || s->mode == EPP_MODE_PARTIAL)
                 complete_buffered(s, s->mode == EPP_MODE_BUFFERED || in->end_of_stream);
         else if (in->end_of_stream)
@@ -519,7 +606,6 @@ on_closed(void *user, epp_us now)
         release(s, s->response_begun && s->response_mode == EPP_MODE_NONE);
         s->cfg->stats->ended++;
         epp_buf_fini(&s->body);
-        epp_buf_fini(&s->verdict.body);
         epp_buf_fini(&s->subset);
         epp_buf_fini(&s->method);
         epp_buf_fini(&s->path);

@@ -4,6 +4,7 @@
 #ifndef EPP_STREAM_H
 #define EPP_STREAM_H
 
+#include "serve/dialect.h"
 #include "serve/h2.h"
 #include "wire/extproc.h"
 #include "wire/sse.h"
@@ -11,8 +12,9 @@
 /* What is known of a request when it must be decided. Valid during decide only. */
 struct epp_ask {
         struct epp_slice method, path, request_id;
-        bool has_body;          /* body is the whole body */
-        struct epp_slice body;
+        bool has_body;          /* the whole body was seen; scan says what is in it */
+        const struct epp_dialect *dialect;
+        const struct epp_jscan *scan;
         bool has_subset;        /* only endpoints of <subset> may be chosen */
         struct epp_slice subset; /* ip, ip:port or [ip6]:port, comma-separated */
         epp_us now;
@@ -24,8 +26,8 @@ struct epp_verdict {
         const char *reason;     /* x-llm-d-request-dropped-reason, or NULL */
         char endpoint[64];      /* ip:port */
         void *ticket;           /* given back to release, exactly once */
-        bool replace;           /* the body goes on as <body> (owned by the stream afterwards) */
-        struct epp_buf body;
+        bool rename;            /* every model value in the body becomes <model> */
+        struct epp_slice model; /* valid until release */
 };
 
 /* What became of a routed request. */

@@ -1,0 +1,24 @@
+/* dialect.h - what a path speaks, and what its body must hold. Knows: wire/jscan. */
+#ifndef EPP_DIALECT_H
+#define EPP_DIALECT_H
+
+#include "wire/jscan.h"
+
+struct epp_dialect {
+        const char *path;        /* whole segments at the end of the request path; NULL: any other */
+        const char *name;
+        bool json;               /* a JSON object with a string model is required */
+        enum epp_jkey required;  /* with a value that is there; EPP_JK_COUNT: nothing */
+        bool array_only;         /* and is an array */
+        const char *missing;     /* what is said when it is not */
+};
+
+/* The dialect of <path>: query and fragment are ignored, one trailing slash too; the longest match
+ * wins. Never NULL: unknown paths are opaque. */
+const struct epp_dialect *epp_dialect_of(struct epp_slice path);
+/* Checks a scanned body. Returns NULL when it is good, else what is wrong with it, for people;
+ * <buf> may be used for the text. */
+const char *epp_dialect_check(const struct epp_dialect *d, const struct epp_jscan *j, char *buf,
+        size_t size);
+
+#endif
