@@ -8,3 +8,6 @@ $(B)/daemon.a: $(filter-out $(B)/daemon/main.o,$(DAEMON_OBJ))
 	@rm -f $@
 	$(AR) rcs $@ $^
 -include $(DAEMON_OBJ:.o=.d)
+$(B)/eppd: $(B)/daemon/main.o $(B)/daemon.a $(B)/libeppd.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) -lm
+all: $(B)/eppd

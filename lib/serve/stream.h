@@ -27,7 +27,7 @@ struct epp_verdict {
         char endpoint[64];      /* ip:port */
         void *ticket;           /* given back to release, exactly once */
         bool rename;            /* every model value in the body becomes <model> */
-        struct epp_slice model; /* valid until release */
+        struct epp_slice model; /* used before anything else is asked of the decider */
 };
 
 /* What became of a routed request. */

@@ -1,0 +1,300 @@
+/* main.c - start order and exit codes on one screen; what the parts have in common. */
+#include <errno.h>
+#include <event2/event.h>
+#include <openssl/ssl.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/admin.h"
+#include "daemon/conn.h"
+#include "daemon/opt.h"
+#include "daemon/pages.h"
+#include "daemon/tls.h"
+#include "plugin/plugins.h"
+#include "serve/director.h"
+#include "serve/health.h"
+
+#define DRAIN_STEP_US 100000
+
+struct eppd {
+        struct opt opt;
+        struct epp_log log;
+        struct event_base *base;
+        struct epp_pool *pool;
+        struct epp_models *models;
+        struct epp_sched *sched;
+        struct epp_director director;
+        struct epp_health *health;
+        struct epp_stream_stats stream_stats;
+        struct epp_stream_config stream;
+        struct epp_rpc_handler handlers[1 + EPP_HEALTH_HANDLERS];
+        struct epp_h2_stats h2_stats;
+        SSL_CTX *tls;
+        struct listener *grpc, *grpc_health;
+        struct pages pages;
+        struct admin *admin;
+        struct event *term, *interrupt, *drain;
+        epp_us drain_until; /* 0: not draining */
+};
+
+static void
+write_line(void *ctx, enum epp_log_level level, struct epp_slice line)
+{
+        ssize_t r = write(STDERR_FILENO, line.p, line.n); /* a full pipe drops the line */
+
+        (void)ctx, (void)level, (void)r;
+}
+
+static epp_wall
+wall_now(void *ctx)
+{
+        struct timespec t;
+
+        (void)ctx;
+        clock_gettime(CLOCK_REALTIME, &t);
+        return (epp_wall)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static void
+warn_line(const char *line)
+{
+        fprintf(stderr, "eppd: %s\n", line);
+}
+
+/* One line on why eppd cannot start; always false. */
+static bool EPP_PRINTF(1, 2)
+no_start(const char *fmt, ...)
+{
+        va_list ap;
+
+        fprintf(stderr, "eppd: ");
+        va_start(ap, fmt);
+        vfprintf(stderr, fmt, ap);
+        va_end(ap);
+        fprintf(stderr, "\n");
+        return false;
+}
+
+static void
+start_log(struct eppd *d)
+{
+        d->log = (struct epp_log){ .level = (enum epp_log_level)d->opt.log_level,
+                .json = d->opt.log_format == 1 || strcmp(d->opt.zap_encoder, "json") == 0,
+                .sink = write_line, .wall = wall_now };
+        if (d->opt.verbosity >= 4)
+                d->log.level = EPP_LOG_DEBUG;
+}
+
+static void
+raise_limits(void)
+{
+        struct rlimit r;
+
+        if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+                r.rlim_cur = r.rlim_max; /* one descriptor per endpoint */
+                setrlimit(RLIMIT_NOFILE, &r);
+        }
+        signal(SIGPIPE, SIG_IGN);
+}
+
+/* --endpoint ADDR:PORT[,label=value...]; the label name= is the endpoint's name. */
+static bool
+add_endpoint(struct eppd *d, const char *text)
+{
+        struct epp_slice rest = epp_slice_str(text), addr = epp_slice_cut(&rest, ','), name = addr;
+
+        while (rest.p) {
+                struct epp_slice label = epp_slice_cut(&rest, ','), value = label;
+                struct epp_slice key = epp_slice_cut(&value, '=');
+
+                if (!value.p || key.n == 0)
+                        return no_start("--endpoint %s: \"" SLICE_FMT "\" is not label=value", text,
+                                SLICE_ARG(label));
+                if (epp_slice_eq(key, EPP_SLICE("name")))
+                        name = value;
+        }
+        switch (epp_pool_put(d->pool, name, addr, NULL)) {
+        case 1:
+                return true;
+        case EPP_EINVAL:
+                return no_start("--endpoint %s: \"" SLICE_FMT "\" is not ADDR:PORT", text, SLICE_ARG(addr));
+        case EPP_ENOMEM:
+                return no_start("out of memory");
+        default:
+                return no_start("--endpoint %s: there are two endpoints of this name", text);
+        }
+}
+
+static bool
+start_model(struct eppd *d)
+{
+        uint64_t seed = d->opt.seed, key = 0;
+
+        if (getrandom(&key, sizeof(key), 0) != sizeof(key))
+                return no_start("no random bytes from the system");
+        if (epp_pool_new(key, &d->pool) < 0 || epp_models_new(key, &d->models) < 0)
+                return no_start("out of memory");
+        if (epp_sched_new((enum epp_builtin)d->opt.scheduler, &epp_thresholds_default, epp_plugins,
+                    seed ? seed : key, &d->sched) < 0)
+                return no_start("the scheduler's configuration names an unknown plugin");
+        for (size_t i = 0; i < d->opt.endpoint.n; i++)
+                if (!add_endpoint(d, d->opt.endpoint.v[i]))
+                        return false;
+        if (d->opt.endpoint.n == 0)
+                return no_start("no source of endpoints: give --endpoint (see --help)");
+        d->director = (struct epp_director){ .pool = d->pool, .models = d->models, .sched = d->sched,
+                .match = (enum epp_model_match)d->opt.model_match, .ready = true, .log = &d->log };
+        return true;
+}
+
+static bool
+listen_on(struct eppd *d, unsigned port, SSL_CTX *tls, const struct epp_rpc_handler *handlers, size_t n,
+        struct listener **ret)
+{
+        struct listener_config cfg = { d->opt.bind_address, port, tls, handlers, n, &d->h2_stats, &d->log };
+        int r = listener_new(d->base, &cfg, ret);
+
+        return r == 0 || no_start("cannot listen on %s port %u: %s", cfg.address, port, strerror(-r));
+}
+
+static bool
+start_listeners(struct eppd *d)
+{
+        struct opt *o = &d->opt;
+        size_t max = o->max_message ? o->max_message : o->max_body + (64 << 10);
+        char err[256];
+        int r;
+
+        if (o->secure_serving) {
+                d->tls = tls_context_new(*o->cert_path ? o->cert_path : NULL, err, sizeof(err));
+                if (!d->tls)
+                        return no_start("--cert-path: %s", err);
+        }
+        d->stream = (struct epp_stream_config){ epp_director_decider(&d->director),
+                epp_slice_str(o->hint_key), epp_slice_str(o->hint_namespace), o->max_body,
+                (enum epp_body_mode)o->default_body_mode, o->response_marker, &d->stream_stats };
+        d->handlers[0] = epp_stream_handler(&d->stream, max);
+        epp_health_handlers(d->health, d->handlers + 1);
+        if (!listen_on(d, o->grpc_port, d->tls, d->handlers, ARRAY_LEN(d->handlers), &d->grpc) ||
+                !listen_on(d, o->grpc_health_port, NULL, d->handlers + 1, EPP_HEALTH_HANDLERS,
+                        &d->grpc_health))
+                return false;
+        d->pages = (struct pages){ d->pool, &d->director, d->health, &d->h2_stats, &d->stream_stats };
+        r = admin_new(d->base, o->bind_address, o->metrics_port, pages_table, PAGES, &d->pages, &d->admin);
+        return r == 0 || no_start("cannot listen on %s port %u: %s", o->bind_address, o->metrics_port,
+                                 strerror(-r));
+}
+
+/* Runs every DRAIN_STEP_US while draining: leaves when the last stream has ended. */
+static void
+on_drain(evutil_socket_t fd, short what, void *user)
+{
+        struct eppd *d = user;
+        struct timeval step = { 0, DRAIN_STEP_US };
+
+        (void)fd, (void)what;
+        listener_shutdown(d->grpc, true);
+        if (listener_calls(d->grpc) == 0 || loop_now(d->base) >= d->drain_until)
+                event_base_loopbreak(d->base);
+        else
+                evtimer_add(d->drain, &step);
+}
+
+/* The first signal drains, the second ends at once. */
+static void
+on_signal(evutil_socket_t sig, short what, void *user)
+{
+        struct eppd *d = user;
+        struct timeval soon = { 0, DRAIN_STEP_US };
+
+        (void)what;
+        if (d->drain_until) {
+                event_base_loopbreak(d->base);
+                return;
+        }
+        epp_log(&d->log, EPP_LOG_INFO, "drain", LOG_N("signal", sig), LOG_N("streams", listener_calls(d->grpc)));
+        d->drain_until = loop_now(d->base) + d->opt.drain_timeout;
+        epp_health_set(d->health, false);
+        listener_shutdown(d->grpc, false);
+        evtimer_add(d->drain, &soon);
+}
+
+static bool
+start_signals(struct eppd *d)
+{
+        d->term = evsignal_new(d->base, SIGTERM, on_signal, d);
+        d->interrupt = evsignal_new(d->base, SIGINT, on_signal, d);
+        d->drain = evtimer_new(d->base, on_drain, d);
+        return (d->term && d->interrupt && d->drain && event_add(d->term, NULL) == 0 &&
+                       event_add(d->interrupt, NULL) == 0) ||
+               no_start("out of memory");
+}
+
+static void
+say_ready(struct eppd *d)
+{
+        size_t n;
+
+        (void)epp_pool_list(d->pool, &n);
+        epp_health_set(d->health, true);
+        epp_log(&d->log, EPP_LOG_INFO, "ready", LOG_N("grpc_port", listener_port(d->grpc)),
+                LOG_N("health_port", listener_port(d->grpc_health)),
+                LOG_N("metrics_port", admin_port(d->admin)), LOG_N("endpoints", n),
+                LOG_N("models", epp_models_count(d->models)), LOG_T("tls", d->tls ? "on" : "off"));
+}
+
+static void
+finish(struct eppd *d)
+{
+        struct event *events[] = { d->term, d->interrupt, d->drain };
+
+        listener_free(d->grpc);
+        listener_free(d->grpc_health);
+        admin_free(d->admin);
+        for (size_t i = 0; i < ARRAY_LEN(events); i++)
+                if (events[i])
+                        event_free(events[i]);
+        epp_health_free(d->health);
+        epp_sched_free(d->sched);
+        epp_models_free(d->models);
+        epp_pool_free(d->pool);
+        SSL_CTX_free(d->tls);
+        if (d->base)
+                event_base_free(d->base);
+        opt_fini(&d->opt);
+}
+
+int
+main(int argc, char **argv)
+{
+        static struct eppd d;
+        char err[256];
+        bool ok;
+
+        switch (opt_parse(&d.opt, argc, argv, err, sizeof(err), warn_line)) {
+        case OPT_DONE:
+                opt_fini(&d.opt);
+                return 0;
+        case OPT_BAD:
+                opt_fini(&d.opt);
+                no_start("%s", err);
+                return 1;
+        case OPT_RUN:
+                break;
+        }
+        start_log(&d);
+        raise_limits();
+        d.base = event_base_new();
+        ok = d.base && epp_health_new(&d.health) == 0 && start_model(&d) && start_listeners(&d) &&
+             start_signals(&d);
+        if (ok) {
+                say_ready(&d);
+                event_base_dispatch(d.base);
+                epp_log(&d.log, EPP_LOG_INFO, "end", LOG_N("requests", d.director.stats.requests));
+        }
+        finish(&d);
+        return ok ? 0 : 1;
+}

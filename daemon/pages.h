@@ -1,0 +1,21 @@
+/* pages.h - what the HTTP port shows: /healthz, /readyz, /metrics. Knows: the modules it shows. */
+#ifndef EPPD_PAGES_H
+#define EPPD_PAGES_H
+
+#include "daemon/admin.h"
+#include "serve/director.h"
+#include "serve/health.h"
+
+struct pages {
+        const struct epp_pool *pool;
+        const struct epp_director *director;
+        const struct epp_health *health;
+        const struct epp_h2_stats *h2;
+        const struct epp_stream_stats *streams;
+};
+
+#define PAGES 3
+/* For admin_new, with a struct pages as its context. */
+extern const struct admin_page pages_table[PAGES];
+
+#endif

@@ -1,0 +1,241 @@
+/* director.c - see director.h. decide() is the story; each step refuses or goes on. */
+#include "serve/director.h"
+
+#include <stdarg.h>
+#include <xxhash.h>
+
+#define NAME_SHOWN 120 /* bytes of a client's model name in an answer */
+
+/* A routed request that has not ended. */
+struct ticket {
+        struct epp_ref ref;
+};
+
+static const struct {
+        const char *name;
+        int http;
+        const char *reason; /* x-llm-d-request-dropped-reason */
+} refusals[EPP_REF_COUNT] = {
+        [EPP_REF_BAD_REQUEST] = { "BadRequest", 400, NULL },
+        [EPP_REF_NOT_FOUND] = { "BadConfiguration", 404, NULL },
+        [EPP_REF_EXHAUSTED] = { "ResourceExhausted", 429, "rejected-saturated" },
+        [EPP_REF_UNAVAILABLE] = { "ServiceUnavailable", 503, "rejected-no-endpoints" },
+        [EPP_REF_INTERNAL] = { "Internal", 500, NULL },
+};
+
+const char *
+epp_refusal_name(enum epp_refusal r)
+{
+        return refusals[r].name;
+}
+
+static void EPP_PRINTF(4, 5)
+refuse(struct epp_director *d, struct epp_verdict *v, enum epp_refusal code, const char *fmt, ...)
+{
+        size_t n = (size_t)snprintf(v->text, sizeof(v->text), "inference error: %s - ",
+                refusals[code].name);
+        va_list ap;
+
+        d->stats.refused[code]++;
+        v->http = refusals[code].http;
+        v->reason = refusals[code].reason;
+        va_start(ap, fmt);
+        vsnprintf(v->text + n, sizeof(v->text) - n, fmt, ap);
+        va_end(ap);
+}
+
+/* The first <max> bytes of <s>, less where that would cut a UTF-8 character. */
+static struct epp_slice
+shorten(struct epp_slice s, size_t max)
+{
+        if (s.n <= max)
+                return s;
+        while (max && (s.p[max] & 0xc0) == 0x80)
+                max--;
+        return epp_slice(s.p, max);
+}
+
+static bool
+models_required(const struct epp_director *d)
+{
+        if (d->match == EPP_MATCH_AUTO)
+                return d->models && epp_models_count(d->models);
+        return d->match == EPP_MATCH_REQUIRED;
+}
+
+/* The model of the body into *req; false when the request has been refused. */
+static bool
+read_model(struct epp_director *d, const struct epp_ask *ask, struct epp_request *req,
+        struct epp_verdict *v)
+{
+        const char *wrong;
+        char buf[160];
+
+        if (!ask->has_body)
+                return true;
+        if (ask->dialect->json) {
+                wrong = epp_dialect_check(ask->dialect, ask->scan, buf, sizeof(buf));
+                if (wrong) {
+                        refuse(d, v, EPP_REF_BAD_REQUEST, "%s", wrong);
+                        return false;
+                }
+        }
+        if (!ask->scan->error && ask->scan->top == EPP_J_OBJECT)
+                req->model = epp_jscan_model(ask->scan);
+        return true;
+}
+
+/* Finds the model and draws its target; false when the request has been refused. */
+static bool
+match_model(struct epp_director *d, const struct epp_ask *ask, struct epp_request *req,
+        struct epp_verdict *v)
+{
+        struct epp_model *m;
+        const struct epp_target *t;
+
+        req->critical = true; /* nothing matched and no objective says otherwise: priority 0 */
+        req->target = req->model;
+        if (req->model.n == 0) {
+                d->stats.unchecked++;
+                return true;
+        }
+        m = d->models ? epp_models_find(d->models, req->model) : NULL;
+        if (!m) {
+                if (models_required(d)) {
+                        refuse(d, v, EPP_REF_NOT_FOUND,
+                                "no InferenceModel is named \"" SLICE_FMT "\" in this pool",
+                                SLICE_ARG(shorten(req->model, NAME_SHOWN)));
+                        return false;
+                }
+                req->target_hash = XXH3_64bits(req->target.p, req->target.n);
+                return true;
+        }
+        m->requests++;
+        req->critical = m->criticality == EPP_CRITICAL;
+        t = epp_model_draw(m, epp_sched_rng(d->sched));
+        if (t)
+                req->target = t->name;
+        req->target_hash = t ? t->name_hash : XXH3_64bits(req->target.p, req->target.n);
+        v->model = req->target;
+        v->rename = ask->scan->n_spans <= EPP_JSCAN_SPANS &&
+                    (ask->scan->conflict || !epp_slice_eq(req->model, req->target));
+        return true;
+}
+
+/* One entry of a subset hint against an endpoint: ip, ip:port, [ip6] or [ip6]:port. */
+static bool
+entry_names(struct epp_slice entry, const struct epp_endpoint *e)
+{
+        struct epp_slice ip;
+        unsigned port;
+
+        if (epp_addr_split(entry, &ip, &port))
+                return epp_slice_ieq(ip, e->ip) && port == e->port;
+        if (entry.n > 2 && entry.p[0] == '[' && entry.p[entry.n - 1] == ']')
+                entry = epp_slice(entry.p + 1, entry.n - 2);
+        return epp_slice_ieq(entry, e->ip);
+}
+
+static bool
+in_subset(struct epp_slice subset, const struct epp_endpoint *e)
+{
+        while (subset.p) {
+                struct epp_slice entry = epp_slice_trim(epp_slice_cut(&subset, ','));
+
+                if (entry.n && entry_names(entry, e))
+                        return true;
+        }
+        return false;
+}
+
+/* Copies the endpoints that may be chosen; how many. */
+static size_t
+candidates(struct epp_director *d, const struct epp_ask *ask, struct epp_endpoint **out)
+{
+        struct epp_endpoint *const *list;
+        size_t n, k = 0;
+
+        list = epp_pool_list(d->pool, &n);
+        for (size_t i = 0; i < n; i++)
+                if (!ask->has_subset || in_subset(ask->subset, list[i]))
+                        out[k++] = list[i];
+        return k;
+}
+
+static void
+take(struct epp_director *d, const struct epp_ask *ask, const struct epp_request *req,
+        struct epp_endpoint *e, struct epp_verdict *v)
+{
+        struct ticket *t = malloc(sizeof(*t));
+
+        if (!t) {
+                refuse(d, v, EPP_REF_UNAVAILABLE, "out of memory");
+                return;
+        }
+        t->ref = e->ref;
+        e->inflight++;
+        e->picks++;
+        v->ticket = t;
+        snprintf(v->endpoint, sizeof(v->endpoint), SLICE_FMT, SLICE_ARG(e->addr));
+        epp_log(d->log, EPP_LOG_DEBUG, "pick", LOG_S("id", ask->request_id), LOG_S("model", req->model),
+                LOG_S("target", req->target), LOG_S("ep", e->name), LOG_N("critical", req->critical));
+}
+
+static void
+decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
+{
+        struct epp_director *d = ctx;
+        struct epp_request req = { .now = ask->now };
+        struct epp_endpoint **room, *chosen;
+        size_t n;
+
+        memset(v, 0, sizeof(*v));
+        d->stats.requests++;
+        if (!d->ready) {
+                refuse(d, v, EPP_REF_UNAVAILABLE, "the pool has not been read yet");
+                return;
+        }
+        if (!read_model(d, ask, &req, v) || !match_model(d, ask, &req, v))
+                return;
+        (void)epp_pool_list(d->pool, &n);
+        room = epp_sched_candidates(d->sched, n);
+        n = room ? candidates(d, ask, room) : 0;
+        if (n == 0) {
+                refuse(d, v, EPP_REF_UNAVAILABLE,
+                        "failed to find endpoint candidates for serving the request");
+                return;
+        }
+        if (epp_sched_run(d->sched, &req, n, &chosen) < 0) {
+                refuse(d, v, EPP_REF_EXHAUSTED, "system saturated, non-critical request dropped");
+                return;
+        }
+        take(d, ask, &req, chosen, v);
+}
+
+static void
+release(void *ctx, void *ticket, const struct epp_outcome *o)
+{
+        struct epp_director *d = ctx;
+        struct ticket *t = ticket;
+        struct epp_endpoint *e = epp_pool_get(d->pool, t->ref);
+
+        if (e)
+                e->inflight--;
+        free(t);
+        if (o->complete)
+                d->stats.complete++;
+        else
+                d->stats.aborted++;
+        if (o->status >= 400 || o->usage.error)
+                d->stats.model_errors++;
+        d->stats.response_bytes += o->bytes;
+        d->stats.prompt_tokens += o->usage.prompt;
+        d->stats.completion_tokens += o->usage.completion;
+        d->stats.cached_tokens += o->usage.cached;
+}
+
+struct epp_decider
+epp_director_decider(struct epp_director *d)
+{
+        return (struct epp_decider){ d, decide, release };
+}

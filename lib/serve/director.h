@@ -1,0 +1,42 @@
+/* director.h - from a request to an endpoint: model match, split, candidates, cycle, verdict.
+ * Owns nothing it decides over: pool, models and scheduler are the caller's. It keeps counts.
+ * Knows: stream (the question), sched, model. */
+#ifndef EPP_DIRECTOR_H
+#define EPP_DIRECTOR_H
+
+#include "base/log.h"
+#include "model/objective.h"
+#include "model/pool.h"
+#include "sched/sched.h"
+#include "serve/stream.h"
+
+enum epp_model_match { EPP_MATCH_AUTO, EPP_MATCH_REQUIRED, EPP_MATCH_PASSTHROUGH };
+
+/* Codes of refusals, as counted; order of epp_refusal_name. */
+enum epp_refusal { EPP_REF_BAD_REQUEST, EPP_REF_NOT_FOUND, EPP_REF_EXHAUSTED, EPP_REF_UNAVAILABLE,
+        EPP_REF_INTERNAL, EPP_REF_COUNT };
+const char *epp_refusal_name(enum epp_refusal r);
+
+struct epp_director_stats {
+        uint64_t requests;               /* asked */
+        uint64_t refused[EPP_REF_COUNT];
+        uint64_t unchecked;              /* passed without a look at their model */
+        uint64_t model_errors;           /* responses with status >= 400 */
+        uint64_t complete, aborted;      /* routed requests that have ended */
+        uint64_t response_bytes, prompt_tokens, completion_tokens, cached_tokens;
+};
+
+struct epp_director {
+        struct epp_pool *pool;
+        struct epp_models *models;       /* may be swapped between requests */
+        struct epp_sched *sched;
+        enum epp_model_match match;
+        bool ready;                      /* sources have been read; before, all get 503 */
+        const struct epp_log *log;
+        struct epp_director_stats stats;
+};
+
+/* The decider of streams; <d> is borrowed for its life. */
+struct epp_decider epp_director_decider(struct epp_director *d);
+
+#endif
