@@ -7,11 +7,12 @@ $(UNIT_BIN): $(B)/%: $(B)/%.o $(B)/daemon.a $(B)/libeppd.a
 -include $(UNIT_BIN:=.d)
 
 unit: $(UNIT_BIN)
-# Every suite in the release build and once more under address and undefined-behaviour sanitizers.
+
 check-quick: unit
 	@sh test/run.sh $(UNIT_BIN)
+# Everything in the release build and once more under address and undefined-behaviour sanitizers.
 check:
-	@$(MAKE) --no-print-directory VARIANT=release unit
-	@$(MAKE) --no-print-directory VARIANT=asan unit
-	@sh test/run.sh $(UNIT:%.c=build/release/%) $(UNIT:%.c=build/asan/%)
-.PHONY: unit
+	@$(MAKE) --no-print-directory VARIANT=release all unit
+	@$(MAKE) --no-print-directory VARIANT=asan all unit
+	@sh test/all.sh
+.PHONY: unit check-quick check

@@ -1,21 +1,36 @@
 #!/bin/sh
-# run.sh PROGRAM... - runs Check suites, shows what failed, ends with "N passed, N failed".
-passed=0 failed=0
+# run.sh PROGRAM... - runs Check suites and scripts that print "ok", "not ok" and "skip" lines;
+# shows what failed, ends with "N passed, N failed" (and ", N skipped").
+passed=0 failed=0 skipped=0
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
-for prog; do
-        timeout 600 "$prog" >"$log" 2>&1
-        rc=$?
+# Sets n (all), bad and out (skipped) from the log of one program.
+count() {
         line=$(grep -aE '^[0-9]+%: Checks: ' "$log" | tail -n 1)
-        n=$(printf '%s' "$line" | sed -n 's/.*Checks: \([0-9]*\),.*/\1/p')
-        bad=$(printf '%s' "$line" | sed -n 's/.*Failures: \([0-9]*\), Errors: \([0-9]*\).*/\1+\2/p')
-        bad=$((${bad:-1}))
-        [ "$rc" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
-        n=${n:-$bad}
-        [ "$n" -lt "$bad" ] && n=$bad
-        passed=$((passed + n - bad)) failed=$((failed + bad))
-        printf '%-44s %s\n' "$prog" "$([ "$bad" -eq 0 ] && echo "$n ok" || echo "$bad FAILED")"
-        [ "$bad" -eq 0 ] || grep -avE ':P:' "$log" | tail -n 40
+        out=$(grep -acE '^skip ' "$log")
+        if [ -n "$line" ]; then
+                n=$(printf '%s' "$line" | sed 's/.*Checks: \([0-9]*\),.*/\1/')
+                bad=$(($(printf '%s' "$line" | sed 's/.*Failures: \([0-9]*\), Errors: \([0-9]*\).*/\1+\2/')))
+        else
+                bad=$(grep -acE '^not ok ' "$log")
+                n=$((bad + $(grep -acE '^ok ' "$log")))
+        fi
+}
+for prog; do
+        case $prog in
+        *.sh) timeout 900 sh "$prog" >"$log" 2>&1 ;;
+        *) timeout 900 "$prog" >"$log" 2>&1 ;;
+        esac
+        rc=$?
+        count
+        [ "$rc" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1 n=$((n + 1))
+        [ "$rc" -eq 0 ] && [ "$n" -eq 0 ] && [ "$out" -eq 0 ] && bad=1 n=1
+        passed=$((passed + n - bad)) failed=$((failed + bad)) skipped=$((skipped + out))
+        printf '%-44s %s\n' "$prog${VARIANT:+ ($VARIANT)}" \
+                "$([ "$bad" -eq 0 ] && echo "$n ok" || echo "$bad FAILED")$([ "$out" -eq 0 ] || echo ", $out SKIPPED")"
+        grep -aE '^skip ' "$log"
+        [ "$bad" -eq 0 ] || grep -avE ':P:|^ok ' "$log" | tail -n 60
 done
-echo "$passed passed, $failed failed"
+[ "$skipped" -eq 0 ] && echo "$passed passed, $failed failed" ||
+        echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
