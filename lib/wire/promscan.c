@@ -1,0 +1,481 @@
+/* promscan.c - see promscan.h. Most lines are not wanted: they cost one table look-up and memchr. */
+#include "wire/promscan.h"
+
+#include <math.h>
+
+/* What a line turned out to be. */
+enum line { LINE_SKIP, LINE_SAMPLE, LINE_BAD };
+
+struct cur {
+        const char *p, *end;
+};
+
+static bool
+is_blank(char c)
+{
+        return c == ' ' || c == '\t';
+}
+
+static bool
+is_digit(char c)
+{
+        return c >= '0' && c <= '9';
+}
+
+static bool
+is_label_char(char c)
+{
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || is_digit(c);
+}
+
+static void
+blanks(struct cur *c)
+{
+        while (c->p < c->end && is_blank(*c->p))
+                c->p++;
+}
+
+/* Eats <ch> when it is next. */
+static bool
+eat(struct cur *c, char ch)
+{
+        if (c->p == c->end || *c->p != ch)
+                return false;
+        c->p++;
+        return true;
+}
+
+int
+epp_promscan_init(struct epp_promscan *p, const struct epp_slice *names, size_t n,
+        epp_prom_sample_fn fn, void *arg)
+{
+        *p = (struct epp_promscan){ .fn = fn, .arg = arg };
+        if (n > EPP_PROM_FAMILIES_MAX)
+                return EPP_EINVAL;
+        for (size_t i = 0; i < n; i++) {
+                if (names[i].n == 0)
+                        return EPP_EINVAL;
+                p->names[i] = names[i];
+                p->first[(unsigned char)names[i].p[0]] = true;
+        }
+        p->n_names = (unsigned)n;
+        /* Leading blanks, the name inside braces, a byte order mark. */
+        p->first[' '] = p->first['\t'] = p->first['{'] = p->first[0xef] = true;
+        p->carry.cap = EPP_PROM_LINE_MAX;
+        return 0;
+}
+
+void
+epp_promscan_fini(struct epp_promscan *p)
+{
+        epp_buf_fini(&p->carry);
+        epp_buf_fini(&p->scratch);
+}
+
+void
+epp_promscan_begin(struct epp_promscan *p)
+{
+        epp_buf_drain(&p->carry, epp_buf_len(&p->carry));
+        p->skip = p->nomem = false;
+        p->lines = p->samples = p->errors = p->bytes = 0;
+}
+
+/* Unescapes <raw> into room made for the whole line, so earlier slices stay where they are. */
+static bool
+unescape(struct epp_promscan *p, struct epp_slice raw, struct epp_slice *ret)
+{
+        char *out, *w;
+
+        if (epp_buf_reserve(&p->scratch, raw.n, &out) < 0) {
+                p->nomem = true;
+                return false;
+        }
+        w = out;
+        for (size_t i = 0; i < raw.n; i++) {
+                char c = raw.p[i];
+
+                if (c == '\\') {
+                        c = raw.p[++i]; /* the reader of the quotes saw that it is there */
+                        if (c == 'n')
+                                c = '\n';
+                        else if (c != '\\' && c != '"')
+                                return false;
+                }
+                *w++ = c;
+        }
+        *ret = epp_slice(out, (size_t)(w - out));
+        epp_buf_commit(&p->scratch, ret->n);
+        return true;
+}
+
+/* Reads a text in quotes; the opening quote is next. */
+static bool
+quoted(struct epp_promscan *p, struct cur *c, struct epp_slice *ret)
+{
+        const char *start = c->p + 1;
+        bool escapes = false;
+
+        if (!eat(c, '"'))
+                return false;
+        while (c->p < c->end && *c->p != '"') {
+                if (*c->p == '\\') {
+                        escapes = true;
+                        c->p++;
+                        if (c->p == c->end)
+                                return false;
+                }
+                c->p++;
+        }
+        *ret = epp_slice(start, (size_t)(c->p - start));
+        return eat(c, '"') && (!escapes || unescape(p, *ret, ret));
+}
+
+static bool
+label_name(struct epp_promscan *p, struct cur *c, struct epp_slice *ret)
+{
+        const char *start = c->p;
+
+        if (c->p < c->end && *c->p == '"')
+                return quoted(p, c, ret) && ret->n > 0;
+        if (c->p == c->end || is_digit(*c->p))
+                return false;
+        while (c->p < c->end && is_label_char(*c->p))
+                c->p++;
+        *ret = epp_slice(start, (size_t)(c->p - start));
+        return ret->n > 0;
+}
+
+static bool
+label_known(const struct epp_promscan *p, size_t n, struct epp_slice name)
+{
+        for (size_t i = 0; i < n; i++) {
+                if (epp_slice_eq(p->labels[2 * i], name))
+                        return true;
+        }
+        return false;
+}
+
+/* Reads labels up to and with the closing brace. */
+static bool
+labels(struct epp_promscan *p, struct cur *c, size_t *ret_n)
+{
+        size_t n = 0;
+
+        for (blanks(c); !eat(c, '}'); blanks(c)) {
+                struct epp_slice name, value;
+
+                if (n == EPP_PROM_LABELS_MAX || !label_name(p, c, &name))
+                        return false;
+                if (epp_slice_eq(name, EPP_SLICE("__name__")) || label_known(p, n, name))
+                        return false;
+                blanks(c);
+                if (!eat(c, '='))
+                        return false;
+                blanks(c);
+                if (!quoted(p, c, &value))
+                        return false;
+                p->labels[2 * n] = name;
+                p->labels[2 * n + 1] = value;
+                n++;
+                blanks(c);
+                if (!eat(c, ',') && (c->p == c->end || *c->p != '}'))
+                        return false;
+        }
+        *ret_n = n;
+        return true;
+}
+
+static struct epp_slice
+word(struct cur *c)
+{
+        const char *start = c->p;
+
+        while (c->p < c->end && !is_blank(*c->p))
+                c->p++;
+        return epp_slice(start, (size_t)(c->p - start));
+}
+
+static bool
+number_word(struct epp_slice s, bool minus, bool sign, double *ret)
+{
+        if (epp_slice_ieq(s, EPP_SLICE("inf")) || epp_slice_ieq(s, EPP_SLICE("infinity")))
+                *ret = minus ? -INFINITY : INFINITY;
+        else if (!sign && epp_slice_ieq(s, EPP_SLICE("nan")))
+                *ret = NAN;
+        else
+                return false;
+        return true;
+}
+
+/* True when <s> is digits with at most one point and an exponent; strtod alone takes more. */
+static bool
+number_form(struct epp_slice s)
+{
+        size_t i = 0, digits = 0;
+
+        for (; i < s.n && is_digit(s.p[i]); i++)
+                digits++;
+        if (i < s.n && s.p[i] == '.')
+                i++;
+        for (; i < s.n && is_digit(s.p[i]); i++)
+                digits++;
+        if (digits == 0)
+                return false;
+        if (i < s.n && (s.p[i] == 'e' || s.p[i] == 'E')) {
+                i++;
+                if (i < s.n && (s.p[i] == '+' || s.p[i] == '-'))
+                        i++;
+                if (i == s.n)
+                        return false;
+                while (i < s.n && is_digit(s.p[i]))
+                        i++;
+        }
+        return i == s.n;
+}
+
+static bool
+number(struct epp_slice s, double *ret)
+{
+        char text[512]; /* longer than any double printed in full; longer words are errors */
+        bool sign = s.n && (s.p[0] == '-' || s.p[0] == '+');
+        bool minus = sign && s.p[0] == '-';
+
+        if (sign)
+                s.p++, s.n--;
+        if (number_word(s, minus, sign, ret))
+                return true;
+        if (s.n >= sizeof(text) || !number_form(s))
+                return false;
+        memcpy(text, s.p, s.n);
+        text[s.n] = '\0';
+        *ret = strtod(text, NULL);
+        if (minus)
+                *ret = -*ret;
+        return true;
+}
+
+/* Milliseconds as an integer, or OpenMetrics seconds with a point. */
+static bool
+timestamp(struct epp_slice s, int64_t *ret)
+{
+        bool minus = s.n && s.p[0] == '-';
+        size_t i = s.n && (minus || s.p[0] == '+');
+        int64_t v = 0;
+        int scale = -1; /* digits read after the point, -1 before it */
+
+        if (i == s.n || !is_digit(s.p[i]))
+                return false;
+        for (; i < s.n; i++) {
+                int64_t d = s.p[i] - '0';
+
+                if (s.p[i] == '.' && scale < 0) {
+                        scale = 0;
+                        continue;
+                }
+                if (!is_digit(s.p[i]))
+                        return false;
+                if (scale >= 3)
+                        continue;
+                if (__builtin_mul_overflow(v, 10, &v) ||
+                        __builtin_add_overflow(v, minus ? -d : d, &v))
+                        return false;
+                scale += scale >= 0;
+        }
+        for (; scale >= 0 && scale < 3; scale++) {
+                if (__builtin_mul_overflow(v, 10, &v))
+                        return false;
+        }
+        *ret = v;
+        return true;
+}
+
+/* Reads what follows name and labels: value, timestamp or exemplar perhaps, blanks. */
+static bool
+tail(struct cur *c, double *ret_value, int64_t *ret_ts)
+{
+        *ret_ts = 0;
+        blanks(c);
+        if (!number(word(c), ret_value))
+                return false;
+        blanks(c);
+        if (c->p < c->end && *c->p != '#') {
+                if (!timestamp(word(c), ret_ts))
+                        return false;
+                blanks(c);
+        }
+        if (eat(c, '#')) { /* an exemplar: not used, not checked beyond its brace */
+                blanks(c);
+                return eat(c, '{');
+        }
+        return c->p == c->end;
+}
+
+static int
+family_of(const struct epp_promscan *p, struct epp_slice name)
+{
+        for (unsigned i = 0; i < p->n_names; i++) {
+                if (epp_slice_eq(p->names[i], name))
+                        return (int)i;
+        }
+        return -1;
+}
+
+/* Reads `{"name", label="x"}`; <n> labels are left in p->labels. */
+static enum line
+braced_name(struct epp_promscan *p, struct cur *c, int *ret_family, size_t *ret_n)
+{
+        struct epp_slice name;
+
+        eat(c, '{');
+        blanks(c);
+        if (eat(c, '}'))
+                return LINE_BAD;
+        if (c->p == c->end || *c->p != '"' || !quoted(p, c, &name))
+                return LINE_SKIP;
+        *ret_family = family_of(p, name);
+        if (*ret_family < 0)
+                return LINE_SKIP;
+        blanks(c);
+        if (!eat(c, ',') && (c->p == c->end || *c->p != '}'))
+                return LINE_BAD;
+        return labels(p, c, ret_n) ? LINE_SAMPLE : LINE_BAD;
+}
+
+static enum line
+plain_name(struct epp_promscan *p, struct cur *c, int *ret_family, size_t *ret_n)
+{
+        const char *start = c->p;
+
+        while (c->p < c->end && (is_label_char(*c->p) || *c->p == ':'))
+                c->p++;
+        *ret_family = family_of(p, epp_slice(start, (size_t)(c->p - start)));
+        if (*ret_family < 0)
+                return LINE_SKIP;
+        if (c->p == c->end)
+                return LINE_BAD;
+        /* A longer name of a newer format, not a broken line of ours. */
+        if (*c->p == '-' || *c->p == '.' || (unsigned char)*c->p >= 0x80)
+                return LINE_SKIP;
+        if (!is_blank(*c->p) && *c->p != '{')
+                return LINE_BAD;
+        blanks(c);
+        *ret_n = 0;
+        if (eat(c, '{') && !labels(p, c, ret_n))
+                return LINE_BAD;
+        return LINE_SAMPLE;
+}
+
+static enum line
+parse(struct epp_promscan *p, struct cur *c)
+{
+        enum line kind;
+        double value;
+        int64_t ts;
+        int family;
+        size_t n;
+        char *room;
+
+        blanks(c);
+        if (c->p == c->end || !p->first[(unsigned char)*c->p])
+                return LINE_SKIP;
+        epp_buf_drain(&p->scratch, epp_buf_len(&p->scratch));
+        if (memchr(c->p, '\\', (size_t)(c->end - c->p)) &&
+                epp_buf_reserve(&p->scratch, (size_t)(c->end - c->p), &room) < 0) {
+                p->nomem = true;
+                return LINE_BAD;
+        }
+        kind = *c->p == '{' ? braced_name(p, c, &family, &n) : plain_name(p, c, &family, &n);
+        if (kind != LINE_SAMPLE)
+                return kind;
+        if (!tail(c, &value, &ts))
+                return LINE_BAD;
+        p->samples++;
+        p->fn(p->arg, (unsigned)family, p->labels, n, value, ts);
+        return LINE_SAMPLE;
+}
+
+/* Takes one line without its LF. */
+static void
+line(struct epp_promscan *p, struct epp_slice s)
+{
+        struct cur c;
+
+        p->lines++;
+        if (s.n > EPP_PROM_LINE_MAX) {
+                p->errors++;
+                return;
+        }
+        if (s.n == 0 || !p->first[(unsigned char)s.p[0]])
+                return;
+        if (p->lines == 1 && epp_slice_has_prefix(s, EPP_SLICE("\xef\xbb\xbf")))
+                s.p += 3, s.n -= 3;
+        if (s.n && s.p[s.n - 1] == '\r')
+                s.n--;
+        c = (struct cur){ s.p, s.p + s.n };
+        if (parse(p, &c) == LINE_BAD)
+                p->errors++;
+}
+
+/* Keeps the start of a line whose end has not come. */
+static void
+keep(struct epp_promscan *p, struct epp_slice s)
+{
+        int r;
+
+        if (p->skip || s.n == 0)
+                return;
+        r = epp_buf_append(&p->carry, s);
+        if (r == 0)
+                return;
+        p->nomem |= r == EPP_ENOMEM;
+        p->skip = true;
+        p->errors++;
+        p->lines++;
+        epp_buf_drain(&p->carry, epp_buf_len(&p->carry));
+}
+
+static void
+finish_carry(struct epp_promscan *p)
+{
+        if (!p->skip && epp_buf_len(&p->carry))
+                line(p, epp_buf_slice(&p->carry));
+        else if (!p->skip)
+                p->lines++; /* an empty line */
+        epp_buf_drain(&p->carry, epp_buf_len(&p->carry));
+        p->skip = false;
+}
+
+int
+epp_promscan_feed(struct epp_promscan *p, struct epp_slice s)
+{
+        p->bytes += s.n;
+        while (s.n) {
+                const char *lf = memchr(s.p, '\n', s.n);
+                size_t n = lf ? (size_t)(lf - s.p) : s.n;
+
+                if (lf && !p->skip && epp_buf_len(&p->carry) == 0) {
+                        line(p, epp_slice(s.p, n));
+                } else {
+                        keep(p, epp_slice(s.p, n));
+                        if (lf)
+                                finish_carry(p);
+                }
+                s.p += n + (lf != NULL);
+                s.n -= n + (lf != NULL);
+        }
+        return p->nomem ? EPP_ENOMEM : 0;
+}
+
+int
+epp_promscan_end(struct epp_promscan *p, bool complete)
+{
+        if (epp_buf_len(&p->carry) && !complete) {
+                p->errors++;
+                p->lines++;
+                epp_buf_drain(&p->carry, epp_buf_len(&p->carry));
+        } else if (epp_buf_len(&p->carry)) {
+                finish_carry(p);
+        }
+        p->skip = false;
+        return p->nomem ? EPP_ENOMEM : 0;
+}
