@@ -18,6 +18,7 @@
 #define EPP_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define EPP_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define EPP_LIKELY(x) __builtin_expect(!!(x), 1)
+#define EPP_FALLTHROUGH __attribute__((fallthrough))
 #define EPP_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* Checked arithmetic on sizes: true when the result did not fit. */

@@ -548,7 +548,7 @@ on_byte(struct epp_jscan *j, char c)
                         close_container(j);
                         break;
                 }
-                /* fall through */
+                EPP_FALLTHROUGH;
         case VALUE:
                 on_value(j, c);
                 break;
@@ -604,10 +604,11 @@ skip_mark(struct epp_jscan *j, const char *p, size_t n)
 void
 epp_jscan_feed(struct epp_jscan *j, struct epp_slice in)
 {
-        const char *p = in.p, *end = in.p + in.n;
+        const char *p = in.p, *end;
 
         if (j->error || in.n == 0)
                 return;
+        end = p + in.n;
         if (j->pos == j->bom)
                 p += skip_mark(j, p, in.n);
         while (p < end && !j->error) {
