@@ -1,4 +1,4 @@
-/* promscan.c - see promscan.h. Most lines are not wanted: they cost one table look-up and memchr. */
+/* promscan.c - see promscan.h. Most lines are not wanted; they cost a table look-up and memchr. */
 #include "wire/promscan.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* promscan.h - a metrics page (Prometheus text 0.0.4), in pieces, becomes samples of wanted families.
+/* promscan.h - a metrics page (Prometheus text 0.0.4), in pieces, to samples of wanted families.
  * A line that is broken is dropped and counted; the rest of the page is used.
  * Knows: base. Does not know: what a family means (model/load does). Single owner. */
 #ifndef EPP_PROMSCAN_H
