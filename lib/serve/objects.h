@@ -1,0 +1,26 @@
+/* objects.h - from the text of object files to the models of one pool.
+ * A set is built from all files at once and given out whole, or not at all.
+ * Knows: wire/kobj, model. Does not know: where text comes from. */
+#ifndef EPP_OBJECTS_H
+#define EPP_OBJECTS_H
+
+#include "model/objective.h"
+#include "wire/kobj.h"
+
+struct epp_objects;
+
+/* An empty set for pool <name> in <ns>; an empty name takes the one pool that the objects name.
+ * <fn> hears of mistakes as "file:line: field: what". Returns 0 or EPP_ENOMEM. */
+EPP_MUSTUSE int epp_objects_new(struct epp_slice name, struct epp_slice ns,
+        void (*fn)(void *ctx, const char *line), void *ctx, struct epp_objects **ret);
+void epp_objects_free(struct epp_objects *o);
+/* Reads the documents of one file; <file> is for messages. Mistakes are counted, reading goes on.
+ * Returns 0, EPP_EINVAL (there were mistakes), EPP_ENOMEM. */
+EPP_MUSTUSE int epp_objects_add(struct epp_objects *o, struct epp_slice file, struct epp_slice text);
+/* The models of the pool: of several with one name the oldest wins, then by namespace and name.
+ * Returns 0 and *ret, EPP_EINVAL (a mistake here or before, or several pools and no name),
+ * EPP_ENOMEM. *ret_pool is the pool's name, lent by <o>; empty when no object names one. */
+EPP_MUSTUSE int epp_objects_finish(struct epp_objects *o, uint64_t seed, struct epp_models **ret,
+        struct epp_slice *ret_pool);
+
+#endif

@@ -1,0 +1,250 @@
+/* kobj.c - see kobj.h. Every mistake is reported, not just the first. */
+#include "wire/kobj.h"
+
+struct decode {
+        epp_mistake_fn fn;
+        void *ctx;
+        bool bad;
+        unsigned line; /* of the parent, for what is missing */
+};
+
+static void
+mistake(struct decode *d, const struct epp_node *n, const char *field, const char *what)
+{
+        d->bad = true;
+        d->fn(d->ctx, n ? n->line : d->line, field, what);
+}
+
+/* Text of at most <max> bytes. Absent is fine unless <required>. */
+static struct epp_slice
+text(struct decode *d, const struct epp_node *parent, const char *key, const char *field, size_t max,
+        bool required)
+{
+        const struct epp_node *n = epp_node_get(parent, key);
+
+        if (!n) {
+                if (required)
+                        mistake(d, parent, field, "is required");
+                return epp_slice(NULL, 0);
+        }
+        if (n->kind != EPP_NODE_SCALAR)
+                mistake(d, n, field, "must be text");
+        else if (n->text.n > max)
+                mistake(d, n, field, "is too long");
+        else if (required && n->text.n == 0)
+                mistake(d, n, field, "must not be empty");
+        else if (memchr(n->text.p, 0, n->text.n))
+                mistake(d, n, field, "holds a NUL byte");
+        else
+                return n->text;
+        return epp_slice(NULL, 0);
+}
+
+/* A whole number into *ret, or a mistake and false. */
+static bool
+integer(struct decode *d, const struct epp_node *n, const char *field, int64_t min, int64_t max,
+        int64_t *ret)
+{
+        char what[80];
+
+        if (epp_node_integer(n, min, max, false, ret))
+                return true;
+        snprintf(what, sizeof(what), "must be a whole number from %lld to %lld", (long long)min,
+                (long long)max);
+        mistake(d, n, field, what);
+        return false;
+}
+
+static void
+pool_ref(struct decode *d, const struct epp_node *spec, struct epp_kobj *o)
+{
+        const struct epp_node *ref = epp_node_get(spec, "poolRef");
+
+        if (!ref)
+                mistake(d, spec, "spec.poolRef", "is required");
+        else
+                o->pool = text(d, ref, "name", "spec.poolRef.name", 253, true);
+}
+
+static void
+add_port(struct decode *d, const struct epp_node *n, const char *field, struct epp_kobj *o)
+{
+        int64_t port;
+
+        if (!integer(d, n, field, 1, 65535, &port))
+                return;
+        for (size_t i = 0; i < o->n_ports; i++)
+                if (o->ports[i] == (unsigned)port)
+                        mistake(d, n, field, "is there twice");
+        if (o->n_ports == EPP_KOBJ_PORTS)
+                mistake(d, n, field, "more than 8 ports");
+        else
+                o->ports[o->n_ports++] = (unsigned)port;
+}
+
+static void
+pool_v1(struct decode *d, const struct epp_node *spec, struct epp_kobj *o)
+{
+        const struct epp_node *ports = epp_node_get(spec, "targetPorts");
+
+        if (!ports || ports->kind != EPP_NODE_LIST || !ports->first) {
+                mistake(d, ports ? ports : spec, "spec.targetPorts", "must be a list of ports");
+                return;
+        }
+        for (const struct epp_node *p = ports->first; p; p = p->next) {
+                d->line = p->line;
+                add_port(d, epp_node_get(p, "number"), "spec.targetPorts[].number", o);
+        }
+}
+
+static void
+decode_pool(struct decode *d, const struct epp_node *spec, struct epp_kobj *o)
+{
+        const struct epp_node *selector = epp_node_get(spec, "selector");
+
+        if (selector && selector->kind != EPP_NODE_MAP)
+                mistake(d, selector, "spec.selector", "must be a map");
+        if (epp_slice_eq(o->group, EPP_SLICE("inference.networking.k8s.io")))
+                pool_v1(d, spec, o);
+        else
+                add_port(d, epp_node_get(spec, "targetPortNumber"), "spec.targetPortNumber", o);
+}
+
+static int
+criticality(struct decode *d, const struct epp_node *spec)
+{
+        static const char *const names[] = { "Standard", "Critical", "Sheddable" };
+        const struct epp_node *n = epp_node_get(spec, "criticality");
+
+        if (!n)
+                return 0;
+        for (int i = 0; i < 3; i++)
+                if (n->kind == EPP_NODE_SCALAR && epp_slice_eq(n->text, epp_slice_str(names[i])))
+                        return i;
+        mistake(d, n, "spec.criticality", "must be Critical, Standard or Sheddable");
+        return 0;
+}
+
+static void
+decode_targets(struct decode *d, const struct epp_node *list, struct epp_kobj *o)
+{
+        size_t weighted = 0;
+
+        if (list && list->kind != EPP_NODE_LIST) {
+                mistake(d, list, "spec.targetModels", "must be a list");
+                return;
+        }
+        for (const struct epp_node *n = list ? list->first : NULL; n; n = n->next) {
+                struct epp_kobj_target *t = &o->targets[o->n_targets];
+                const struct epp_node *weight = epp_node_get(n, "weight");
+                int64_t w = 0;
+
+                if (o->n_targets == EPP_KOBJ_TARGETS) {
+                        mistake(d, n, "spec.targetModels", "more than 64 targets");
+                        return;
+                }
+                t->name = text(d, n, "name", "spec.targetModels[].name", 253, true);
+                if (weight)
+                        integer(d, weight, "spec.targetModels[].weight", 1, 1000000, &w);
+                t->weight = (uint32_t)w;
+                weighted += weight != NULL;
+                o->n_targets++;
+        }
+        if (weighted && weighted != o->n_targets)
+                mistake(d, list, "spec.targetModels", "weights must be given for all or for none");
+}
+
+static void
+decode_model(struct decode *d, const struct epp_node *spec, struct epp_kobj *o)
+{
+        o->model = text(d, spec, "modelName", "spec.modelName", 256, true);
+        o->criticality = criticality(d, spec);
+        decode_targets(d, epp_node_get(spec, "targetModels"), o);
+        pool_ref(d, spec, o);
+}
+
+static void
+decode_objective(struct decode *d, const struct epp_node *spec, struct epp_kobj *o)
+{
+        const struct epp_node *n = epp_node_get(spec, "priority");
+        int64_t priority = 0;
+
+        if (n)
+                integer(d, n, "spec.priority", INT32_MIN, INT32_MAX, &priority);
+        o->priority = (int32_t)priority;
+        pool_ref(d, spec, o);
+}
+
+static void
+decode_rewrite(struct decode *d, const struct epp_node *spec, struct epp_kobj *o)
+{
+        const struct epp_node *rules = epp_node_get(spec, "rules");
+
+        if (!rules || rules->kind != EPP_NODE_LIST)
+                mistake(d, rules ? rules : spec, "spec.rules", "must be a list");
+        o->spec = spec;
+        pool_ref(d, spec, o);
+}
+
+static const struct {
+        const char *kind, *groups[2];
+        enum epp_kobj_kind value;
+        void (*decode)(struct decode *d, const struct epp_node *spec, struct epp_kobj *o);
+} kinds[] = {
+        { "InferencePool", { "inference.networking.k8s.io", "inference.networking.x-k8s.io" },
+                EPP_KOBJ_POOL, decode_pool },
+        { "InferenceModel", { "inference.networking.x-k8s.io", NULL }, EPP_KOBJ_MODEL, decode_model },
+        { "InferenceObjective", { "inference.networking.x-k8s.io", "llm-d.ai" }, EPP_KOBJ_OBJECTIVE,
+                decode_objective },
+        { "InferenceModelRewrite", { "inference.networking.x-k8s.io", "llm-d.ai" }, EPP_KOBJ_REWRITE,
+                decode_rewrite },
+};
+
+static void
+decode_meta(struct decode *d, const struct epp_node *doc, struct epp_kobj *o)
+{
+        const struct epp_node *meta = epp_node_get(doc, "metadata");
+
+        if (!meta) {
+                mistake(d, doc, "metadata", "is required");
+                return;
+        }
+        o->name = text(d, meta, "name", "metadata.name", 253, true);
+        o->ns = text(d, meta, "namespace", "metadata.namespace", 63, false);
+        if (!o->ns.n)
+                o->ns = EPP_SLICE("default");
+        o->created = text(d, meta, "creationTimestamp", "metadata.creationTimestamp", 40, false);
+}
+
+int
+epp_kobj_decode(const struct epp_node *doc, struct epp_kobj *ret, epp_mistake_fn fn, void *ctx)
+{
+        struct decode d = { fn, ctx, false, doc->line };
+        struct epp_slice kind, version;
+        const struct epp_node *spec;
+
+        memset(ret, 0, sizeof(*ret));
+        if (doc->kind == EPP_NODE_NULL)
+                return 0; /* nothing between two separators */
+        if (doc->kind != EPP_NODE_MAP) {
+                mistake(&d, doc, "", "is not a Kubernetes object");
+                return EPP_EINVAL;
+        }
+        kind = text(&d, doc, "kind", "kind", 63, true);
+        version = text(&d, doc, "apiVersion", "apiVersion", 253, true);
+        ret->group = epp_slice_cut(&version, '/');
+        for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+                if (!epp_slice_eq(kind, epp_slice_str(kinds[i].kind)) ||
+                        (!epp_slice_eq(ret->group, epp_slice_str(kinds[i].groups[0])) &&
+                                !epp_slice_eq(ret->group, epp_slice_str(kinds[i].groups[1]))))
+                        continue;
+                ret->kind = kinds[i].value;
+                decode_meta(&d, doc, ret);
+                spec = epp_node_get(doc, "spec");
+                if (!spec || spec->kind != EPP_NODE_MAP)
+                        mistake(&d, spec ? spec : doc, "spec", "must be a map");
+                else
+                        kinds[i].decode(&d, spec, ret);
+        }
+        return d.bad ? EPP_EINVAL : 0;
+}

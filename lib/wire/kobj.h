@@ -1,0 +1,45 @@
+/* kobj.h - Kubernetes objects -> plain structs. Files and (later) the API give the same trees, so
+ * there is one decoder. Knows: yaml. Does not know: which pool is served. */
+#ifndef EPP_KOBJ_H
+#define EPP_KOBJ_H
+
+#include "wire/yaml.h"
+
+#define EPP_KOBJ_TARGETS 64
+#define EPP_KOBJ_PORTS 8
+
+enum epp_kobj_kind { EPP_KOBJ_OTHER, EPP_KOBJ_POOL, EPP_KOBJ_MODEL, EPP_KOBJ_OBJECTIVE,
+        EPP_KOBJ_REWRITE };
+
+struct epp_kobj_target {
+        struct epp_slice name;
+        uint32_t weight; /* 0: none */
+};
+/* All text is lent by the document. */
+struct epp_kobj {
+        enum epp_kobj_kind kind;
+        struct epp_slice group, name, ns; /* ns: "default" when the object has none */
+        struct epp_slice created;         /* RFC 3339, empty when absent (sorts last) */
+        struct epp_slice pool;            /* poolRef.name */
+        /* pool */
+        unsigned ports[EPP_KOBJ_PORTS];
+        size_t n_ports;
+        /* model */
+        struct epp_slice model;
+        int criticality;                  /* 0 none or Standard, 1 Critical, 2 Sheddable */
+        struct epp_kobj_target targets[EPP_KOBJ_TARGETS];
+        size_t n_targets;
+        /* objective */
+        int32_t priority;
+        const struct epp_node *spec;      /* of a rewrite: its rules are read by a later user */
+};
+
+/* Hears of each mistake: the line, the field's path, what is wrong. */
+typedef void (*epp_mistake_fn)(void *ctx, unsigned line, const char *field, const char *what);
+
+/* Decodes one document. Unknown kinds are EPP_KOBJ_OTHER. Returns 0, or EPP_EINVAL after at least one
+ * call of <fn>: *ret is not to be used then. */
+EPP_MUSTUSE int epp_kobj_decode(const struct epp_node *doc, struct epp_kobj *ret, epp_mistake_fn fn,
+        void *ctx);
+
+#endif
