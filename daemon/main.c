@@ -12,6 +12,7 @@
 #include "daemon/conn.h"
 #include "daemon/opt.h"
 #include "daemon/pages.h"
+#include "daemon/sources.h"
 #include "daemon/tls.h"
 #include "plugin/plugins.h"
 #include "serve/director.h"
@@ -24,9 +25,10 @@ struct eppd {
         struct epp_log log;
         struct event_base *base;
         struct epp_pool *pool;
-        struct epp_models *models;
         struct epp_sched *sched;
-        struct epp_director director;
+        struct epp_director director; /* holds the models */
+        struct sources *sources;
+        struct sources_stats source_stats;
         struct epp_health *health;
         struct epp_stream_stats stream_stats;
         struct epp_stream_config stream;
@@ -36,7 +38,7 @@ struct eppd {
         struct listener *grpc, *grpc_health;
         struct pages pages;
         struct admin *admin;
-        struct event *term, *interrupt, *drain;
+        struct event *term, *interrupt, *hup, *drain;
         epp_us drain_until; /* 0: not draining */
 };
 
@@ -100,53 +102,24 @@ raise_limits(void)
         signal(SIGPIPE, SIG_IGN);
 }
 
-/* --endpoint ADDR:PORT[,label=value...]; the label name= is the endpoint's name. */
-static bool
-add_endpoint(struct eppd *d, const char *text)
-{
-        struct epp_slice rest = epp_slice_str(text), addr = epp_slice_cut(&rest, ','), name = addr;
-
-        while (rest.p) {
-                struct epp_slice label = epp_slice_cut(&rest, ','), value = label;
-                struct epp_slice key = epp_slice_cut(&value, '=');
-
-                if (!value.p || key.n == 0)
-                        return no_start("--endpoint %s: \"" SLICE_FMT "\" is not label=value", text,
-                                SLICE_ARG(label));
-                if (epp_slice_eq(key, EPP_SLICE("name")))
-                        name = value;
-        }
-        switch (epp_pool_put(d->pool, name, addr, NULL)) {
-        case 1:
-                return true;
-        case EPP_EINVAL:
-                return no_start("--endpoint %s: \"" SLICE_FMT "\" is not ADDR:PORT", text, SLICE_ARG(addr));
-        case EPP_ENOMEM:
-                return no_start("out of memory");
-        default:
-                return no_start("--endpoint %s: there are two endpoints of this name", text);
-        }
-}
-
 static bool
 start_model(struct eppd *d)
 {
         uint64_t seed = d->opt.seed, key = 0;
+        struct epp_models *models;
 
         if (getrandom(&key, sizeof(key), 0) != sizeof(key))
                 return no_start("no random bytes from the system");
-        if (epp_pool_new(key, &d->pool) < 0 || epp_models_new(key, &d->models) < 0)
+        if (epp_pool_new(key, &d->pool) < 0 || epp_models_new(key, &models) < 0)
                 return no_start("out of memory");
         if (epp_sched_new((enum epp_builtin)d->opt.scheduler, &epp_thresholds_default, epp_plugins,
                     seed ? seed : key, &d->sched) < 0)
                 return no_start("the scheduler's configuration names an unknown plugin");
-        for (size_t i = 0; i < d->opt.endpoint.n; i++)
-                if (!add_endpoint(d, d->opt.endpoint.v[i]))
-                        return false;
-        if (d->opt.endpoint.n == 0)
-                return no_start("no source of endpoints: give --endpoint (see --help)");
-        d->director = (struct epp_director){ .pool = d->pool, .models = d->models, .sched = d->sched,
-                .match = (enum epp_model_match)d->opt.model_match, .ready = true, .log = &d->log };
+        d->director = (struct epp_director){ .pool = d->pool, .models = models, .sched = d->sched,
+                .match = (enum epp_model_match)d->opt.model_match, .log = &d->log };
+        if (sources_new(d->base, &d->opt, &d->director, key, &d->log, &d->source_stats, &d->sources) < 0)
+                return false;
+        d->director.ready = true;
         return true;
 }
 
@@ -222,13 +195,24 @@ on_signal(evutil_socket_t sig, short what, void *user)
         evtimer_add(d->drain, &soon);
 }
 
+static void
+on_hup(evutil_socket_t sig, short what, void *user)
+{
+        struct eppd *d = user;
+
+        (void)sig, (void)what;
+        sources_reload(d->sources);
+}
+
 static bool
 start_signals(struct eppd *d)
 {
         d->term = evsignal_new(d->base, SIGTERM, on_signal, d);
         d->interrupt = evsignal_new(d->base, SIGINT, on_signal, d);
+        d->hup = evsignal_new(d->base, SIGHUP, on_hup, d);
         d->drain = evtimer_new(d->base, on_drain, d);
-        return (d->term && d->interrupt && d->drain && event_add(d->term, NULL) == 0 &&
+        return (d->term && d->interrupt && d->hup && d->drain && event_add(d->hup, NULL) == 0 &&
+                       event_add(d->term, NULL) == 0 &&
                        event_add(d->interrupt, NULL) == 0) ||
                no_start("out of memory");
 }
@@ -243,13 +227,13 @@ say_ready(struct eppd *d)
         epp_log(&d->log, EPP_LOG_INFO, "ready", LOG_N("grpc_port", listener_port(d->grpc)),
                 LOG_N("health_port", listener_port(d->grpc_health)),
                 LOG_N("metrics_port", admin_port(d->admin)), LOG_N("endpoints", n),
-                LOG_N("models", epp_models_count(d->models)), LOG_T("tls", d->tls ? "on" : "off"));
+                LOG_N("models", epp_models_count(d->director.models)), LOG_T("tls", d->tls ? "on" : "off"));
 }
 
 static void
 finish(struct eppd *d)
 {
-        struct event *events[] = { d->term, d->interrupt, d->drain };
+        struct event *events[] = { d->term, d->interrupt, d->hup, d->drain };
 
         listener_free(d->grpc);
         listener_free(d->grpc_health);
@@ -257,9 +241,10 @@ finish(struct eppd *d)
         for (size_t i = 0; i < ARRAY_LEN(events); i++)
                 if (events[i])
                         event_free(events[i]);
+        sources_free(d->sources);
         epp_health_free(d->health);
         epp_sched_free(d->sched);
-        epp_models_free(d->models);
+        epp_models_free(d->director.models);
         epp_pool_free(d->pool);
         SSL_CTX_free(d->tls);
         if (d->base)
