@@ -42,6 +42,9 @@ EPP_MUSTUSE int fetcher_new(struct event_base *base, long connections, struct fe
 /* Every fetch must have been freed. Accepts NULL. */
 void fetcher_free(struct fetcher *fr);
 
+/* Microseconds spent in libcurl and in callbacks since the start. */
+uint64_t fetcher_spent(const struct fetcher *fr);
+
 /* <ops> and <ctx> are borrowed. Returns 0 or EPP_ENOMEM. */
 EPP_MUSTUSE int fetch_new(struct fetcher *fr, const struct fetch_config *cfg,
         const struct fetch_ops *ops, void *ctx, struct fetch **ret);

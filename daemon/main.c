@@ -12,6 +12,7 @@
 #include "daemon/conn.h"
 #include "daemon/opt.h"
 #include "daemon/pages.h"
+#include "daemon/scrape.h"
 #include "daemon/sources.h"
 #include "daemon/tls.h"
 #include "plugin/plugins.h"
@@ -29,6 +30,8 @@ struct eppd {
         struct epp_director director; /* holds the models */
         struct sources *sources;
         struct sources_stats source_stats;
+        struct scrapes *scrapes;
+        struct scrape_stats scrape_stats;
         struct epp_health *health;
         struct epp_stream_stats stream_stats;
         struct epp_stream_config stream;
@@ -119,6 +122,8 @@ start_model(struct eppd *d)
                 .match = (enum epp_model_match)d->opt.model_match, .log = &d->log };
         if (sources_new(d->base, &d->opt, &d->director, key, &d->log, &d->source_stats, &d->sources) < 0)
                 return false;
+        if (scrapes_new(d->base, &d->opt, d->pool, &d->log, &d->scrape_stats, &d->scrapes) < 0)
+                return no_start("out of memory");
         d->director.ready = true;
         return true;
 }
@@ -155,7 +160,8 @@ start_listeners(struct eppd *d)
                 !listen_on(d, o->grpc_health_port, NULL, d->handlers + 1, EPP_HEALTH_HANDLERS,
                         &d->grpc_health))
                 return false;
-        d->pages = (struct pages){ d->pool, &d->director, d->health, &d->h2_stats, &d->stream_stats };
+        d->pages = (struct pages){ d->pool, &d->director, d->health, &d->h2_stats,
+                &d->stream_stats, &d->source_stats, &d->scrape_stats, d->scrapes };
         r = admin_new(d->base, o->bind_address, o->metrics_port, pages_table, PAGES, &d->pages, &d->admin);
         return r == 0 || no_start("cannot listen on %s port %u: %s", o->bind_address, o->metrics_port,
                                  strerror(-r));
@@ -241,6 +247,7 @@ finish(struct eppd *d)
         for (size_t i = 0; i < ARRAY_LEN(events); i++)
                 if (events[i])
                         event_free(events[i]);
+        scrapes_free(d->scrapes);
         sources_free(d->sources);
         epp_health_free(d->health);
         epp_sched_free(d->sched);

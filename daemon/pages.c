@@ -75,6 +75,14 @@ plain(struct epp_buf *out, const struct pages *p)
                 { "eppd_grpc_calls_total", "gRPC calls of all kinds.", p->h2->streams },
                 { "eppd_grpc_resets_total", "RST_STREAM frames received.", p->h2->resets },
                 { "eppd_grpc_refused_total", "Calls of unknown methods or shapes.", p->h2->refused },
+                { "eppd_scrape_bytes_total", "Bytes of metrics pages.", p->scrape->bytes },
+                { "eppd_scrape_line_errors_total", "Broken lines on metrics pages.",
+                        p->scrape->line_errors },
+                { "eppd_scrape_not_metrics_total", "Pages without any sample.", p->scrape->not_metrics },
+                { "eppd_scrape_skipped_ticks_total", "Turns dropped as the last request still ran.",
+                        scrapes_skipped(p->scrapes) },
+                { "eppd_reloads_total", "Times the files were read again.", p->sources->reloads },
+                { "eppd_reload_failures_total", "Times that left the old state.", p->sources->failures },
                 { "eppd_grpc_malformed_total", "Calls with broken framing.", p->h2->malformed },
         };
 
@@ -86,21 +94,92 @@ plain(struct epp_buf *out, const struct pages *p)
         put(out, "eppd_streams %" PRIu64 "\n", p->streams->begun - p->streams->ended);
 }
 
+static double
+waiting_of(const struct epp_endpoint *e)
+{
+        return (double)e->load.waiting;
+}
+
+static double
+running_of(const struct epp_endpoint *e)
+{
+        return (double)e->load.running;
+}
+
+static double
+kv_of(const struct epp_endpoint *e)
+{
+        return e->load.kv_ratio;
+}
+
+static double
+adapters_of(const struct epp_endpoint *e)
+{
+        return (double)e->load.lora_v03.n;
+}
+
+static double
+inflight_of(const struct epp_endpoint *e)
+{
+        return (double)e->inflight;
+}
+
+static double
+picks_of(const struct epp_endpoint *e)
+{
+        return (double)e->picks;
+}
+
 static void
 by_endpoint(struct epp_buf *out, const struct pages *p)
 {
+        static const struct {
+                const char *name, *type, *help;
+                double (*value)(const struct epp_endpoint *e);
+        } rows[] = {
+                { "eppd_picks_total", "counter", "Requests routed, by endpoint.", picks_of },
+                { "eppd_inflight_requests", "gauge", "Routed requests that have not ended.", inflight_of },
+                { "eppd_endpoint_waiting_requests", "gauge", "Scraped: requests in the queue.", waiting_of },
+                { "eppd_endpoint_running_requests", "gauge", "Scraped: requests in the batch.", running_of },
+                { "eppd_endpoint_kv_cache_ratio", "gauge", "Scraped: share of the KV cache in use.", kv_of },
+                { "eppd_endpoint_adapters", "gauge", "Scraped: LoRA adapters loaded or wanted.", adapters_of },
+        };
         struct epp_endpoint *const *list;
         size_t n;
 
         list = epp_pool_list(p->pool, &n);
-        family(out, "eppd_picks_total", "counter", "Requests routed, by endpoint.");
+        for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
+                family(out, rows[r].name, rows[r].type, rows[r].help);
+                for (size_t i = 0; i < n; i++)
+                        put(out, "%s{endpoint=\"" SLICE_FMT "\"} %.17g\n", rows[r].name,
+                                SLICE_ARG(list[i]->name), rows[r].value(list[i]));
+        }
+}
+
+static void
+by_state(struct epp_buf *out, const struct pages *p)
+{
+        static const char *const names[] = { "never", "fresh", "stale", "missing" };
+        size_t count[ARRAY_LEN(names)] = { 0 }, n;
+        struct epp_endpoint *const *list;
+
+        list = epp_pool_list(p->pool, &n);
         for (size_t i = 0; i < n; i++)
-                put(out, "eppd_picks_total{endpoint=\"" SLICE_FMT "\"} %" PRIu64 "\n",
-                        SLICE_ARG(list[i]->name), list[i]->picks);
-        family(out, "eppd_inflight_requests", "gauge", "Routed requests that have not ended, by endpoint.");
-        for (size_t i = 0; i < n; i++)
-                put(out, "eppd_inflight_requests{endpoint=\"" SLICE_FMT "\"} %" PRIu32 "\n",
-                        SLICE_ARG(list[i]->name), list[i]->inflight);
+                count[list[i]->load.state]++;
+        family(out, "eppd_endpoints", "gauge", "Endpoints by the state of their metrics.");
+        for (size_t i = 0; i < ARRAY_LEN(names); i++)
+                put(out, "eppd_endpoints{state=\"%s\"} %zu\n", names[i], count[i]);
+}
+
+static void
+scrapes(struct epp_buf *out, const struct pages *p)
+{
+        family(out, "eppd_scrape_total", "counter", "Metrics pages asked for, by result.");
+        for (unsigned i = 0; i < FETCH_RESULTS; i++)
+                put(out, "eppd_scrape_total{result=\"%s\"} %" PRIu64 "\n", fetch_result_name(i),
+                        p->scrape->result[i]);
+        family(out, "eppd_scrape_period_seconds", "gauge", "The period in force.");
+        put(out, "eppd_scrape_period_seconds %.6f\n", (double)scrapes_period(p->scrapes) / 1e6);
 }
 
 static int
@@ -114,6 +193,8 @@ render_metrics(void *ctx, struct epp_buf *out)
                 put(out, "eppd_request_errors_total{error_code=\"%s\"} %" PRIu64 "\n",
                         epp_refusal_name(i), p->director->stats.refused[i]);
         by_endpoint(out, p);
+        by_state(out, p);
+        scrapes(out, p);
         return 200;
 }
 

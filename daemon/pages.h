@@ -3,6 +3,8 @@
 #define EPPD_PAGES_H
 
 #include "daemon/admin.h"
+#include "daemon/scrape.h"
+#include "daemon/sources.h"
 #include "serve/director.h"
 #include "serve/health.h"
 
@@ -12,6 +14,9 @@ struct pages {
         const struct epp_health *health;
         const struct epp_h2_stats *h2;
         const struct epp_stream_stats *streams;
+        const struct sources_stats *sources;
+        const struct scrape_stats *scrape;
+        const struct scrapes *scrapes;
 };
 
 #define PAGES 3

@@ -1,0 +1,257 @@
+/* scrape.c - see scrape.h. One timer walks the ring of endpoints; an endpoint's own state hangs on
+ * its user pointer and goes with it. */
+#include "daemon/scrape.h"
+
+#include <event2/event.h>
+
+#include "daemon/conn.h"
+#include "wire/promscan.h"
+
+#define PAGE_MAX (4u << 20)
+#define CONNECTIONS_MAX 4096
+
+struct scrape {
+        struct scrapes *all;
+        struct epp_endpoint *e;
+        struct fetch *fetch;
+        struct epp_scrape turn;
+        struct epp_promscan scan;
+        struct epp_load_fold fold;
+        bool nomem;
+        enum fetch_result last; /* said in the log when it changes */
+};
+
+struct scrapes {
+        struct event_base *base;
+        const struct opt *opt;
+        struct epp_pool *pool;
+        const struct epp_log *log;
+        struct scrape_stats *stats;
+        struct epp_load_spec spec;
+        struct fetcher *fetcher;
+        struct epp_scraper plan;
+        struct event *tick;
+        size_t cursor;
+        uint64_t version;   /* of the pool when endpoints were looked through last */
+        uint64_t spent;     /* fetcher's time that has been accounted for */
+};
+
+static void
+on_data(void *ctx, struct epp_slice piece)
+{
+        struct scrape *s = ctx;
+
+        s->all->stats->bytes += piece.n;
+        s->nomem |= epp_promscan_feed(&s->scan, piece) < 0;
+}
+
+static void
+say_change(struct scrape *s, enum fetch_result r, long status)
+{
+        if (r == s->last)
+                return;
+        s->last = r;
+        epp_log(s->all->log, r == FETCH_OK ? EPP_LOG_INFO : EPP_LOG_WARN, "scrape", LOG_S("ep", s->e->name),
+                LOG_T("result", fetch_result_name(r)), LOG_N("status", status));
+}
+
+static void
+account(struct scrapes *all)
+{
+        uint64_t spent = fetcher_spent(all->fetcher);
+
+        epp_scraper_cost(&all->plan, (epp_us)(spent - all->spent));
+        all->spent = spent;
+}
+
+static void
+on_done(void *ctx, enum fetch_result r, long status)
+{
+        struct scrape *s = ctx;
+        struct scrapes *all = s->all;
+        int found = 0;
+
+        s->nomem |= epp_promscan_end(&s->scan, r == FETCH_OK) < 0;
+        all->stats->result[r]++;
+        all->stats->line_errors += s->scan.errors;
+        if (r == FETCH_OK && !s->nomem) {
+                found = epp_load_fold_end(&s->fold, &s->e->load);
+                all->stats->not_metrics += s->scan.samples == 0;
+        }
+        say_change(s, r, status);
+        epp_scrape_end(&s->turn, r == FETCH_OK && found >= 0, loop_now(all->base));
+        account(all);
+}
+
+static const struct fetch_ops ops = { on_data, on_done };
+
+static void
+scrape_free(struct scrape *s)
+{
+        if (!s)
+                return;
+        fetch_free(s->fetch);
+        epp_promscan_fini(&s->scan);
+        epp_load_fold_fini(&s->fold);
+        free(s);
+}
+
+static struct scrape *
+scrape_new(struct scrapes *all, struct epp_endpoint *e)
+{
+        static const char *const schemes[] = { "http", "https" };
+        struct scrape *s = calloc(1, sizeof(*s));
+        char url[512];
+        struct fetch_config cfg = { .url = url, .max_body = PAGE_MAX,
+                .timeout_ms = (unsigned)(all->opt->scrape_timeout / 1000),
+                .insecure = all->opt->metrics_insecure };
+
+        if (!s)
+                return NULL;
+        s->all = all;
+        s->e = e;
+        epp_load_fold_init(&s->fold, &all->spec);
+        snprintf(url, sizeof(url), "%s://" SLICE_FMT "%s", schemes[all->opt->metrics_scheme],
+                SLICE_ARG(e->addr), all->opt->metrics_path);
+        if (epp_promscan_init(&s->scan, s->fold.names, s->fold.n_names, epp_load_fold_sample, &s->fold) < 0 ||
+                fetch_new(all->fetcher, &cfg, &ops, s, &s->fetch) < 0) {
+                scrape_free(s);
+                return NULL;
+        }
+        return s;
+}
+
+static void
+scrape_start(struct scrape *s, epp_us now)
+{
+        if (!epp_scrape_begin(&s->all->plan, &s->turn, now))
+                return;
+        s->nomem = false;
+        epp_promscan_begin(&s->scan);
+        epp_load_fold_begin(&s->fold, now, 0);
+        if (!fetch_start(s->fetch))
+                epp_scrape_end(&s->turn, false, now);
+}
+
+/* New endpoints are asked at once. */
+static void
+greet_new(struct scrapes *all, struct epp_endpoint *const *list, size_t n, epp_us now)
+{
+        bool whole = true;
+
+        if (epp_pool_version(all->pool) == all->version)
+                return;
+        for (size_t i = 0; i < n; i++) {
+                if (list[i]->user)
+                        continue;
+                list[i]->user = scrape_new(all, list[i]);
+                whole &= list[i]->user != NULL;
+                if (list[i]->user)
+                        scrape_start(list[i]->user, now);
+        }
+        if (whole)
+                all->version = epp_pool_version(all->pool);
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *user)
+{
+        struct scrapes *all = user;
+        epp_us now = loop_now(all->base), wait;
+        struct epp_endpoint *const *list;
+        struct timeval tv;
+        size_t n;
+
+        (void)fd, (void)what;
+        list = epp_pool_list(all->pool, &n);
+        greet_new(all, list, n, now);
+        for (size_t due = epp_scraper_due(&all->plan, n, now); due; due--) {
+                struct epp_endpoint *e = list[all->cursor++ % n];
+
+                epp_load_age(&e->load, now, all->opt->staleness);
+                if (e->user)
+                        scrape_start(e->user, now);
+        }
+        wait = epp_scraper_next(&all->plan, n, now) - now;
+        tv = (struct timeval){ wait / 1000000, wait % 1000000 };
+        evtimer_add(all->tick, &tv);
+}
+
+static void
+on_remove(void *ctx, struct epp_endpoint *e)
+{
+        (void)ctx;
+        scrape_free(e->user);
+        e->user = NULL;
+}
+
+/* The default engine, with what the flags say otherwise. */
+static void
+choose_metrics(struct scrapes *s)
+{
+        s->spec = *epp_load_spec_default();
+        s->spec.metric[EPP_LOAD_WAITING].family = s->opt->queued_metric;
+        s->spec.metric[EPP_LOAD_RUNNING].family = s->opt->running_metric;
+        s->spec.metric[EPP_LOAD_KV].family = s->opt->kv_metric;
+        s->spec.metric[EPP_LOAD_LORA].family = s->opt->lora_metric;
+        s->spec.metric[EPP_LOAD_CACHE_INFO].family = s->opt->cache_metric;
+        for (size_t i = 0; i < EPP_LOAD_SIGNALS; i++)
+                if (s->spec.metric[i].family && !*s->spec.metric[i].family)
+                        s->spec.metric[i].family = NULL; /* an empty flag: not read */
+}
+
+int
+scrapes_new(struct event_base *base, const struct opt *o, struct epp_pool *pool,
+        const struct epp_log *log, struct scrape_stats *stats, struct scrapes **ret)
+{
+        struct scrapes *s = calloc(1, sizeof(*s));
+        struct timeval soon = { 0, 0 };
+
+        if (!s)
+                return EPP_ENOMEM;
+        *s = (struct scrapes){ .base = base, .opt = o, .pool = pool, .log = log, .stats = stats };
+        choose_metrics(s);
+        epp_scraper_init(&s->plan, EPP_MAX(o->refresh, (epp_us)1000), o->scrape_budget);
+        s->tick = evtimer_new(base, on_tick, s);
+        if (!s->tick || fetcher_new(base, CONNECTIONS_MAX, &s->fetcher) < 0 ||
+                evtimer_add(s->tick, &soon) < 0) {
+                scrapes_free(s);
+                return EPP_ENOMEM;
+        }
+        epp_pool_on_remove(pool, on_remove, s);
+        *ret = s;
+        return 0;
+}
+
+epp_us
+scrapes_period(const struct scrapes *s)
+{
+        size_t n;
+
+        (void)epp_pool_list(s->pool, &n);
+        return epp_scraper_period(&s->plan, n);
+}
+
+uint64_t
+scrapes_skipped(const struct scrapes *s)
+{
+        return s->plan.skipped;
+}
+
+void
+scrapes_free(struct scrapes *s)
+{
+        struct epp_endpoint *const *list;
+        size_t n;
+
+        if (!s)
+                return;
+        list = epp_pool_list(s->pool, &n);
+        for (size_t i = 0; i < n; i++)
+                on_remove(s, list[i]);
+        epp_pool_on_remove(s->pool, NULL, NULL);
+        if (s->tick)
+                event_free(s->tick);
+        fetcher_free(s->fetcher);
+        free(s);
+}

@@ -1,0 +1,32 @@
+/* scrape.h - reads the metrics page of every endpoint of the pool, forever.
+ * Drives serve/scraper over fetch; pages go through wire/promscan into the endpoints' loads.
+ * Knows: fetch, serve/scraper, wire/promscan, model. */
+#ifndef EPPD_SCRAPE_H
+#define EPPD_SCRAPE_H
+
+#include "base/log.h"
+#include "daemon/fetch.h"
+#include "daemon/opt.h"
+#include "model/pool.h"
+#include "serve/scraper.h"
+
+struct event_base;
+struct scrapes;
+
+struct scrape_stats {
+        uint64_t result[FETCH_RESULTS];
+        uint64_t not_metrics;       /* 200, but no sample on the page */
+        uint64_t bytes, line_errors;
+};
+
+/* Starts at once; takes the pool's on_remove. Everything is borrowed until _free.
+ * Returns 0 or EPP_ENOMEM. */
+EPP_MUSTUSE int scrapes_new(struct event_base *base, const struct opt *o, struct epp_pool *pool,
+        const struct epp_log *log, struct scrape_stats *stats, struct scrapes **ret);
+/* The period in force, microseconds; turns dropped because a request still ran. */
+epp_us scrapes_period(const struct scrapes *s);
+uint64_t scrapes_skipped(const struct scrapes *s);
+/* Accepts NULL. Before the pool is freed. */
+void scrapes_free(struct scrapes *s);
+
+#endif
