@@ -11,7 +11,9 @@ all:
 ifeq ($(filter clean distclean,$(MAKECMDGOALS)),)
 include config.mk
 endif
+# `make demo` and `make check` also install what is missing (as root; else they say the command).
 configure: configure.ac
+	@$(if $(filter demo check check-quick,$(MAKECMDGOALS)),sh test/setup.sh,:)
 	autoreconf -i
 config.mk: configure lib/config.mk.in
 	./configure --enable-werror

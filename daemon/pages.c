@@ -130,6 +130,12 @@ picks_of(const struct epp_endpoint *e)
         return (double)e->picks;
 }
 
+static double
+ttft_of(const struct epp_endpoint *e)
+{
+        return e->ttft_us / 1e6;
+}
+
 static void
 by_endpoint(struct epp_buf *out, const struct pages *p)
 {
@@ -143,6 +149,7 @@ by_endpoint(struct epp_buf *out, const struct pages *p)
                 { "eppd_endpoint_running_requests", "gauge", "Scraped: requests in the batch.", running_of },
                 { "eppd_endpoint_kv_cache_ratio", "gauge", "Scraped: share of the KV cache in use.", kv_of },
                 { "eppd_endpoint_adapters", "gauge", "Scraped: LoRA adapters loaded or wanted.", adapters_of },
+                { "eppd_endpoint_ttft_seconds", "gauge", "Time to the first response byte, smoothed.", ttft_of },
         };
         struct epp_endpoint *const *list;
         size_t n;

@@ -16,3 +16,8 @@ check:
 	@$(MAKE) --no-print-directory VARIANT=asan all unit
 	@sh test/all.sh
 .PHONY: unit check-quick check
+
+demo:
+	@mkdir -p build
+	@$(MAKE) --no-print-directory VARIANT=release all >build/demo.log 2>&1 || { cat build/demo.log; exit 1; }
+	@bash test/demo.sh

@@ -20,6 +20,7 @@ struct epp_endpoint {
         struct epp_load load;
         uint32_t inflight;       /* our own picks that have not ended */
         uint64_t picks;          /* in all */
+        double ttft_us;          /* time to the first body byte, smoothed; 0 = none yet */
         size_t index;            /* in the pool's list */
         void *user;              /* the daemon's (its scrape) */
 };

@@ -6,6 +6,8 @@
 
 #define NAME_SHOWN 120 /* bytes of a client's model name in an answer */
 
+#define TTFT_WEIGHT 0.1 /* of the newest: the last ten or so count */
+
 /* A routed request that has not ended. */
 struct ticket {
         struct epp_ref ref;
@@ -219,8 +221,11 @@ release(void *ctx, void *ticket, const struct epp_outcome *o)
         struct ticket *t = ticket;
         struct epp_endpoint *e = epp_pool_get(d->pool, t->ref);
 
-        if (e)
+        if (e) {
                 e->inflight--;
+                if (o->first_us)
+                        e->ttft_us += ((double)o->first_us - e->ttft_us) * (e->ttft_us ? TTFT_WEIGHT : 1);
+        }
         free(t);
         if (o->complete)
                 d->stats.complete++;
