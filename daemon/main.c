@@ -14,6 +14,7 @@
 #include "daemon/pages.h"
 #include "daemon/scrape.h"
 #include "daemon/sources.h"
+#include "daemon/thresholds.h"
 #include "daemon/tls.h"
 #include "plugin/plugins.h"
 #include "serve/director.h"
@@ -109,14 +110,18 @@ static bool
 start_model(struct eppd *d)
 {
         uint64_t seed = d->opt.seed, key = 0;
+        enum epp_builtin config = (enum epp_builtin)d->opt.scheduler;
+        struct epp_thresholds thresholds;
         struct epp_models *models;
+        char err[256];
 
+        if (!thresholds_read(config, getenv, &thresholds, err, sizeof(err)))
+                return no_start("%s", err);
         if (getrandom(&key, sizeof(key), 0) != sizeof(key))
                 return no_start("no random bytes from the system");
         if (epp_pool_new(key, &d->pool) < 0 || epp_models_new(key, &models) < 0)
                 return no_start("out of memory");
-        if (epp_sched_new((enum epp_builtin)d->opt.scheduler, &epp_thresholds_default, epp_plugins,
-                    seed ? seed : key, &d->sched) < 0)
+        if (epp_sched_new(config, &thresholds, epp_plugins, seed ? seed : key, &d->sched) < 0)
                 return no_start("the scheduler's configuration names an unknown plugin");
         d->director = (struct epp_director){ .pool = d->pool, .models = models, .sched = d->sched,
                 .match = (enum epp_model_match)d->opt.model_match, .log = &d->log };

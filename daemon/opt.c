@@ -31,8 +31,7 @@ static const char *const unbuilt[] = { "config-file", "config-text", "endpoint-s
 static const struct {
         const char *name, *value;
 } harmless[] = { { "tracing", "false" }, { "metrics-endpoint-auth", "false" },
-        { "health-checking", "true" }, { "healthChecking", "true" }, { "enable-cert-reload", "false" },
-        { "USE_STREAMING", "true" } };
+        { "health-checking", "true" }, { "healthChecking", "true" }, { "enable-cert-reload", "false" } };
 
 static void *
 at(struct opt *o, const struct row *r)
@@ -319,6 +318,40 @@ help(void)
                "  --help, --version\n");
 }
 
+/* Prose as mdoc wants it: a new line for each sentence. */
+static void
+mdoc_prose(const char *prose)
+{
+        for (const char *end; (end = strstr(prose, ". ")); prose = end + 2)
+                printf("%.*s\n", (int)(end + 1 - prose), prose);
+        printf("%s\n", prose);
+}
+
+/* The same for the manual: mdoc, included by man/eppd.8.in. */
+static void
+mdoc(void)
+{
+        bool open = false;
+
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                const struct row *r = &rows[i];
+
+                if (r->group) {
+                        printf("%s.Ss %s\n.Bl -tag -width 4n\n", open ? ".El\n" : "", r->group);
+                        open = true;
+                        continue;
+                }
+                printf(".It Fl -%s", r->name);
+                if (*r->def)
+                        printf(" Ns = Ns Ar %s", r->def);
+                printf("\n");
+                mdoc_prose(r->prose);
+                if (r->old)
+                        printf("Old spelling:\n.Fl %s .\n", r->old);
+        }
+        printf(".El\n");
+}
+
 static const char *
 unquote(char *text)
 {
@@ -389,9 +422,11 @@ opt_parse(struct opt *o, int argc, char **argv, char *err, size_t err_size,
         bool dump = false;
 
         memset(o, 0, sizeof(*o));
-        for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-                if (!rows[i].group)
-                        EPP_ASSERT(set(o, &rows[i], rows[i].def));
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                bool ok = rows[i].group || set(o, &rows[i], rows[i].def);
+
+                EPP_ASSERT(ok); /* a default that its own row refuses */
+        }
         for (int i = 1; i < argc; i++) {
                 const char *a = argv[i] + (strncmp(argv[i], "--", 2) == 0);
 
@@ -401,6 +436,10 @@ opt_parse(struct opt *o, int argc, char **argv, char *err, size_t err_size,
                 }
                 if (strcmp(a, "-version") == 0) {
                         printf("eppd %s\n", EPPD_VERSION);
+                        return OPT_DONE;
+                }
+                if (strcmp(a, "-dump-mdoc") == 0) {
+                        mdoc();
                         return OPT_DONE;
                 }
                 if (strcmp(a, "-dump-config") == 0)

@@ -47,14 +47,15 @@ start_sim() {
         until_ok 10 grep -q '^ready' "$dir/sim.log" || { cat "$dir/sim.log"; return 1; }
         servers=$(sed -n 's/^listen //p' "$dir/sim.log")
 }
-field() { sed -n "s/.* ev=ready .*$1=\([^ ]*\).*/\1/p" "$dir/eppd.log"; }
+# field NAME: a number of eppd's ready line, logfmt or JSON
+field() { sed -n "s/.*ev[=\":]*ready[ \"].*$1[=\":]*\([0-9]*\).*/\1/p" "$dir/eppd.log"; }
 # start_eppd ARGS...: its ports are in $grpc $health $admin
 start_eppd() {
         "$eppd" --bind-address=127.0.0.1 --grpc-port=0 --grpc-health-port=0 --metrics-port=0 "$@" \
                 >"$dir/eppd.log" 2>&1 &
         eppd_pid=$!
         pids="$pids $eppd_pid"
-        until_ok 10 grep -q ' ev=ready' "$dir/eppd.log" || { cat "$dir/eppd.log"; return 1; }
+        until_ok 10 grep -qE 'ev="?=?:?"?ready' "$dir/eppd.log" || { cat "$dir/eppd.log"; return 1; }
         grpc=$(field grpc_port) health=$(field health_port) admin=$(field metrics_port)
 }
 # start_envoy OPTIONS of envoy.sh config: its HTTP port is in $http

@@ -1,5 +1,6 @@
 /* test_opt.c - every flag of the original picker, Go's syntax, mistakes and their one line. */
 #include "daemon/opt.h"
+#include "daemon/thresholds.h"
 #include "unit.h"
 
 static char err[256];
@@ -137,4 +138,52 @@ START_TEST(mistakes)
 }
 END_TEST
 
-UNIT_MAIN("opt", defaults, original, syntax, mistakes)
+static const char *var_name, *var_value;
+
+static char *
+get(const char *name)
+{
+        return strcmp(name, var_name) ? NULL : (char *)(uintptr_t)var_value;
+}
+
+START_TEST(environment)
+{
+        static const struct {
+                enum epp_builtin config;
+                const char *name, *value;
+                double expect; /* < 0: refused */
+                size_t field;
+        } env[] = {
+#define F(x) offsetof(struct epp_thresholds, x)
+                { EPP_TREE_V03, "KV_CACHE_THRESHOLD", "0.5", .5, F(kv) },
+                { EPP_TREE_V03, "KV_CACHE_THRESHOLD", "1.5", -1, F(kv) },
+                { EPP_TREE_V03, "KV_CACHE_THRESHOLD", "", -1, F(kv) },
+                { EPP_TREE_V03, "QUEUE_THRESHOLD_CRITICAL", "7", 7, F(queue_critical) },
+                { EPP_TREE_V03, "QUEUE_THRESHOLD_CRITICAL", "7.5", -1, F(queue_critical) },
+                { EPP_TREE_V03, "QUEUING_THRESHOLD_LORA", "-1", -1, F(queuing_lora) },
+                { EPP_TREE_V03, "LORA_AFFINITY_THRESHOLD", "nan", -1, F(lora_affinity) },
+                { EPP_TREE_V03, "LORA_AFFINITY_THRESHOLD", "0", 0, F(lora_affinity) },
+                { EPP_TREE_V03, "SD_QUEUE_DEPTH_THRESHOLD", "x", 5, F(queue_critical) }, /* not its tree */
+                { EPP_TREE_V05, "SD_QUEUE_DEPTH_THRESHOLD", "9", 9, F(queue_critical) },
+                { EPP_TREE_V05, "SD_METRICS_STALENESS_THRESHOLD", "1s", 1e6, F(staleness_us) },
+                { EPP_TREE_V05, "SD_METRICS_STALENESS_THRESHOLD", "200", -1, F(staleness_us) },
+                { EPP_TREE_V05, "KV_CACHE_THRESHOLD", "x", .8, F(kv) },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(env); i++) {
+                struct epp_thresholds t;
+                bool ok;
+
+                var_name = env[i].name;
+                var_value = env[i].value;
+                ok = thresholds_read(env[i].config, get, &t, err, sizeof(err));
+                ck_assert_msg(ok == (env[i].expect >= 0), "%s=%s", var_name, var_value);
+                if (ok)
+                        ck_assert(*(double *)(void *)((char *)&t + env[i].field) == env[i].expect);
+                else
+                        ck_assert_ptr_nonnull(strstr(err, var_name));
+        }
+}
+END_TEST
+
+UNIT_MAIN("opt", environment, defaults, original, syntax, mistakes)

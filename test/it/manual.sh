@@ -1,0 +1,35 @@
+#!/bin/sh
+# manual.sh - documents against code: the manual is well formed and names every flag, examples run.
+. test/it/lib.sh
+page=build/$variant/man/eppd.8
+if command -v mandoc >/dev/null; then
+        check "mandoc finds nothing" mandoc -T lint -W warning "$page"
+        mandoc -T ascii "$page" | col -b >"$dir/eppd.txt"
+        fits() { ! awk 'length($0) > 80 { print; bad = 1 } END { exit !bad }' "$dir/eppd.txt"; }
+        check "it fits 80 columns" fits
+else
+        skip "mandoc is not here: the manual's form"
+fi
+"$eppd" --help >"$dir/help"
+"$eppd" --dump-config | sed 's/=.*//' | sort >"$dir/dumped"
+sed -n 's/^  \(--[a-z0-9-]*\).*/\1/p' "$dir/help" | grep -vxE -e '--(dump-config|help)' | sort >"$dir/helped"
+sed -n 's/^\.It Fl -\([a-z0-9-]*\).*/--\1/p' "$page" | sort >"$dir/manual"
+lists='--endpoint --objects' # have no value until given
+# shellcheck disable=SC2086
+printf '%s\n' $lists | sort - "$dir/dumped" >"$dir/all"
+check "--help names exactly the flags" diff "$dir/all" "$dir/helped"
+check "the manual names exactly the flags" diff "$dir/all" "$dir/manual"
+wide() { ! awk 'length($0) > 100 { print; bad = 1 } END { exit !bad }' "$dir/help"; }
+check "--help fits a screen's width" wide
+check "make install puts two files" sh -c "make VARIANT=$variant install DESTDIR='$dir/root' prefix=/usr >/dev/null 2>&1 &&
+        [ -x '$dir/root/usr/sbin/eppd' ] && [ -f '$dir/root/usr/share/man/man8/eppd.8' ]"
+
+# The original's manifest, with files as its source: its own argument list, kept as data.
+original() {
+        # shellcheck disable=SC2046
+        USE_STREAMING=true start_eppd $(grep -v '^#' test/data/original-args.txt) --endpoint=127.0.0.1:9 &&
+                same 200 "$(get -o "$dir/null" -w '%{http_code}' "http://127.0.0.1:$admin/readyz")"
+}
+check "the original's argument list starts and becomes ready" original
+stop "$eppd_pid" >/dev/null 2>&1
+finish
