@@ -55,7 +55,7 @@ start_eppd() {
                 >"$dir/eppd.log" 2>&1 &
         eppd_pid=$!
         pids="$pids $eppd_pid"
-        until_ok 10 grep -qE 'ev="?=?:?"?ready' "$dir/eppd.log" || { cat "$dir/eppd.log"; return 1; }
+        until_ok 10 grep -qE 'ev[=":]+ready' "$dir/eppd.log" || { cat "$dir/eppd.log"; return 1; }
         grpc=$(field grpc_port) health=$(field health_port) admin=$(field metrics_port)
 }
 # start_envoy OPTIONS of envoy.sh config: its HTTP port is in $http
