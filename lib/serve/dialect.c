@@ -56,6 +56,14 @@ epp_dialect_of(struct epp_slice path)
         return best;
 }
 
+const struct epp_dialect *
+epp_dialect_unknown(void)
+{
+        static const struct epp_dialect any = { NULL, "any", true, EPP_JK_COUNT, false, NULL };
+
+        return &any;
+}
+
 static bool
 present(const struct epp_dialect *d, const struct epp_jfield *f)
 {

@@ -16,6 +16,8 @@ struct epp_dialect {
 /* The dialect of <path>: query and fragment are ignored, one trailing slash too; the longest match
  * wins. Never NULL: unknown paths are opaque. */
 const struct epp_dialect *epp_dialect_of(struct epp_slice path);
+/* Where no path is known: any JSON object with a model, as the original reads every body. */
+const struct epp_dialect *epp_dialect_unknown(void);
 /* Checks a scanned body. Returns NULL when it is good, else what is wrong with it, for people;
  * <buf> may be used for the text. */
 const char *epp_dialect_check(const struct epp_dialect *d, const struct epp_jscan *j, char *buf,

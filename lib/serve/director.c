@@ -1,6 +1,7 @@
 /* director.c - see director.h. decide() is the story; each step refuses or goes on. */
 #include "serve/director.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <xxhash.h>
 
@@ -164,6 +165,17 @@ candidates(struct epp_director *d, const struct epp_ask *ask, struct epp_endpoin
         return k;
 }
 
+/* A version 4 UUID for requests that came without an id. */
+static void
+make_id(struct epp_director *d, char out[37])
+{
+        uint64_t a = epp_rng_next(&d->ids), b = epp_rng_next(&d->ids);
+
+        snprintf(out, 37, "%08x-%04x-4%03x-%04x-%012" PRIx64, (unsigned)(a >> 32),
+                (unsigned)(a >> 16 & 0xffff), (unsigned)(a & 0xfff),
+                (unsigned)(b >> 48 & 0x3fff) | 0x8000, b & 0xffffffffffff);
+}
+
 static void
 take(struct epp_director *d, const struct epp_ask *ask, const struct epp_request *req,
         struct epp_endpoint *e, struct epp_verdict *v)
@@ -179,7 +191,10 @@ take(struct epp_director *d, const struct epp_ask *ask, const struct epp_request
         e->picks++;
         v->ticket = t;
         snprintf(v->endpoint, sizeof(v->endpoint), SLICE_FMT, SLICE_ARG(e->addr));
-        epp_log(d->log, EPP_LOG_DEBUG, "pick", LOG_S("id", ask->request_id), LOG_S("model", req->model),
+        if (ask->request_id.n == 0)
+                make_id(d, v->request_id);
+        epp_log(d->log, EPP_LOG_DEBUG, "pick",
+                LOG_S("id", ask->request_id.n ? ask->request_id : epp_slice_str(v->request_id)), LOG_S("model", req->model),
                 LOG_S("target", req->target), LOG_S("ep", e->name), LOG_N("critical", req->critical));
 }
 
@@ -214,6 +229,28 @@ decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
         take(d, ask, &req, chosen, v);
 }
 
+/* The request went elsewhere than picked (a retry of the gateway): its count moves along. */
+static void
+served(void *ctx, void *ticket, struct epp_slice endpoint)
+{
+        struct epp_director *d = ctx;
+        struct ticket *t = ticket;
+        struct epp_endpoint *from = epp_pool_get(d->pool, t->ref), *const *list;
+        size_t n;
+
+        list = epp_pool_list(d->pool, &n);
+        for (size_t i = 0; i < n; i++) {
+                if (list[i] == from || !entry_names(endpoint, list[i]))
+                        continue;
+                if (from)
+                        from->inflight--;
+                list[i]->inflight++;
+                t->ref = list[i]->ref;
+                d->stats.moved++;
+                return;
+        }
+}
+
 static void
 release(void *ctx, void *ticket, const struct epp_outcome *o)
 {
@@ -242,5 +279,5 @@ release(void *ctx, void *ticket, const struct epp_outcome *o)
 struct epp_decider
 epp_director_decider(struct epp_director *d)
 {
-        return (struct epp_decider){ d, decide, release };
+        return (struct epp_decider){ d, decide, served, release };
 }

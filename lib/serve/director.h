@@ -23,6 +23,7 @@ struct epp_director_stats {
         uint64_t unchecked;              /* passed without a look at their model */
         uint64_t model_errors;           /* responses with status >= 400 */
         uint64_t complete, aborted;      /* routed requests that have ended */
+        uint64_t moved;                  /* served elsewhere than picked */
         uint64_t response_bytes, prompt_tokens, completion_tokens, cached_tokens;
 };
 
@@ -32,6 +33,7 @@ struct epp_director {
         struct epp_sched *sched;
         enum epp_model_match match;
         bool ready;                      /* sources have been read; before, all get 503 */
+        struct epp_rng ids;              /* of requests that come without one */
         const struct epp_log *log;
         struct epp_director_stats stats;
 };

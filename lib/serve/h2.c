@@ -7,7 +7,13 @@
 #define CONNECTION_WINDOW (16 << 20) /* thousands of streams share one connection */
 #define HEADER_LIST_MAX (64 << 10)   /* of the gRPC request itself */
 #define QUEUE_MAX (64u << 20)        /* unsent bytes of one call */
+#define UNREAD_MAX (1 << 20)         /* above it no window is given to the call: it can wait */
 #define TEXT_MAX 512
+#define SILENCE_US 60000000          /* then a PING */
+#define PING_US 20000000             /* and as long for its answer */
+/* Streams reset before their first message, per second: gateways do that when clients leave at
+ * once; far above any real rate it is the rapid-reset attack. */
+#define EARLY_RESETS_MAX 10000
 
 struct epp_rpc {
         struct epp_h2 *h;
@@ -15,7 +21,10 @@ struct epp_rpc {
         int32_t id;
         const struct epp_rpc_handler *handler;
         void *user;
-        bool open, post, grpc_type, alien_encoding, answered, finished, half_closed;
+        bool open, post, grpc_type, alien_encoding, bad_timeout, answered, finished, half_closed;
+        bool spoke;          /* a message came */
+        epp_us wake;         /* 0: never */
+        size_t held;         /* bytes whose window has not been given back */
         size_t header_bytes;
         struct epp_slice path;
         char path_text[128];
@@ -33,7 +42,11 @@ struct epp_h2 {
         struct epp_h2_stats *stats;
         struct epp_rpc *calls;
         size_t count;
-        epp_us now;
+        epp_us now, heard, pinged; /* pinged: an answer is due, 0 = none */
+        epp_us wake;               /* the earliest of the calls', or earlier */
+        unsigned early_resets;     /* within the second that began at early_since */
+        epp_us early_since;
+        bool abusive;
 };
 
 static nghttp2_nv
@@ -82,6 +95,10 @@ read_out(nghttp2_session *session, int32_t id, uint8_t *at, size_t n, uint32_t *
                 memcpy(at, epp_buf_slice(&rpc->out).p, take);
                 epp_buf_drain(&rpc->out, take);
         }
+        if (rpc->held && epp_buf_len(&rpc->out) < UNREAD_MAX / 2) {
+                nghttp2_session_consume_stream(session, id, rpc->held);
+                rpc->held = 0;
+        }
         if (epp_buf_len(&rpc->out) == 0) {
                 epp_buf_fini(&rpc->out); /* attached while data is in flight only */
                 if (rpc->finished) {
@@ -95,6 +112,14 @@ read_out(nghttp2_session *session, int32_t id, uint8_t *at, size_t n, uint32_t *
                 }
         }
         return (ssize_t)take;
+}
+
+void
+epp_rpc_wake(struct epp_rpc *rpc, epp_us at)
+{
+        rpc->wake = at;
+        if (at && (!rpc->h->wake || at < rpc->h->wake))
+                rpc->h->wake = at;
 }
 
 void
@@ -210,6 +235,18 @@ is_grpc_type(struct epp_slice v)
                (v.n == base.n || v.p[base.n] == '+' || v.p[base.n] == ';');
 }
 
+/* One to eight digits and a unit. It is checked, not enforced: Envoy's own timers rule. */
+static bool
+is_timeout(struct epp_slice v)
+{
+        if (v.n < 2 || v.n > 9 || !memchr("HMSmun", v.p[v.n - 1], 6))
+                return false;
+        for (size_t i = 0; i + 1 < v.n; i++)
+                if (v.p[i] < '0' || v.p[i] > '9')
+                        return false;
+        return true;
+}
+
 static int
 on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
         size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *user)
@@ -227,6 +264,8 @@ on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *n
                 rpc->post = epp_slice_eq(v, EPP_SLICE("POST"));
         else if (epp_slice_eq(k, EPP_SLICE("content-type")))
                 rpc->grpc_type = is_grpc_type(v);
+        else if (epp_slice_eq(k, EPP_SLICE("grpc-timeout")))
+                rpc->bad_timeout = !is_timeout(v);
         else if (epp_slice_eq(k, EPP_SLICE("grpc-encoding")))
                 rpc->alien_encoding = !epp_slice_eq(v, EPP_SLICE("identity"));
         else if (epp_slice_eq(k, EPP_SLICE(":path"))) {
@@ -286,6 +325,10 @@ begin_call(struct epp_rpc *rpc)
                 refuse(rpc, "405", 13, "method must be POST for");
                 return;
         }
+        if (rpc->bad_timeout) {
+                refuse(rpc, "400", 13, "malformed grpc-timeout for");
+                return;
+        }
         if (rpc->alien_encoding) {
                 refuse(rpc, "200", 12, "Decompressor is not installed for the grpc-encoding of");
                 return;
@@ -317,18 +360,33 @@ end_of_input(struct epp_rpc *rpc)
         rpc->handler->half_close(rpc->user, rpc->h->now);
 }
 
+static void
+count_early_reset(struct epp_h2 *h)
+{
+        if (h->now - h->early_since >= 1000000) {
+                h->early_since = h->now;
+                h->early_resets = 0;
+        }
+        if (++h->early_resets > EARLY_RESETS_MAX && !h->abusive) {
+                h->abusive = true;
+                h->stats->abusive++;
+                nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
+        }
+}
+
 static int
 on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
         struct epp_h2 *h = user;
         struct epp_rpc *rpc;
 
-        if (frame->hd.type == NGHTTP2_RST_STREAM)
-                h->stats->resets++;
-        if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
-                return 0;
         rpc = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-        if (!rpc)
+        if (frame->hd.type == NGHTTP2_RST_STREAM) {
+                h->stats->resets++;
+                if (rpc && rpc->open && !rpc->spoke)
+                        count_early_reset(h);
+        }
+        if (!rpc || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
                 return 0;
         if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
                 begin_call(rpc);
@@ -372,12 +430,18 @@ on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data
 
         (void)flags, (void)user;
         if (rpc && rpc->open) {
-                while (!rpc->finished && (r = epp_grpc_in_next(&rpc->in, &in, &msg)) == 1)
+                while (!rpc->finished && (r = epp_grpc_in_next(&rpc->in, &in, &msg)) == 1) {
+                        rpc->spoke = true;
                         rpc->handler->message(rpc->user, msg, rpc->h->now);
+                }
                 if (r < 0 && !rpc->finished)
                         framing_error(rpc, r);
         }
-        nghttp2_session_consume(session, id, n);
+        nghttp2_session_consume_connection(session, n);
+        if (rpc && epp_buf_len(&rpc->out) > UNREAD_MAX)
+                rpc->held += n; /* until the peer has read some of our answers */
+        else
+                nghttp2_session_consume_stream(session, id, n);
         return 0;
 }
 
@@ -486,11 +550,51 @@ epp_h2_feed(struct epp_h2 *h, struct epp_slice in, epp_us now)
 {
         ssize_t r;
 
-        h->now = now;
+        h->now = h->heard = now;
+        h->pinged = 0;
         r = nghttp2_session_mem_recv(h->session, (const uint8_t *)in.p, in.n);
         if (r == NGHTTP2_ERR_NOMEM)
                 return EPP_ENOMEM;
         return r < 0 || (size_t)r != in.n ? EPP_EPROTO : 0;
+}
+
+int
+epp_h2_tick(struct epp_h2 *h, epp_us now)
+{
+        h->now = now;
+        if (!h->heard)
+                h->heard = now;
+        if (h->wake && now >= h->wake) {
+                h->wake = 0;
+                for (struct epp_rpc *rpc = h->calls; rpc; rpc = rpc->next) {
+                        epp_us at = rpc->wake;
+
+                        if (rpc->finished || !at)
+                                continue;
+                        rpc->wake = 0;
+                        if (now < at)
+                                epp_rpc_wake(rpc, at);
+                        else
+                                rpc->handler->wake(rpc->user, now);
+                }
+        }
+        if (h->pinged && now - h->pinged >= PING_US) {
+                h->stats->dead++;
+                return EPP_EPROTO;
+        }
+        if (!h->pinged && now - h->heard >= SILENCE_US) {
+                h->pinged = now;
+                nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL);
+        }
+        return 0;
+}
+
+epp_us
+epp_h2_next(const struct epp_h2 *h)
+{
+        epp_us at = h->pinged ? h->pinged + PING_US : h->heard + SILENCE_US;
+
+        return h->wake && h->wake < at ? h->wake : at;
 }
 
 int

@@ -23,6 +23,8 @@ struct epp_rpc_handler {
         void (*half_close)(void *user, epp_us now);
         /* A message of <n> bytes is over max_message. Returns true when it answered. */
         bool (*too_big)(void *user, size_t n, epp_us now);
+        /* The time of epp_rpc_wake has come. */
+        void (*wake)(void *user, epp_us now);
         /* The call is gone (answered, reset or connection lost): exactly once per open. */
         void (*closed)(void *user, epp_us now);
 };
@@ -32,6 +34,8 @@ struct epp_h2_stats {
         uint64_t resets;    /* ended by the peer's RST_STREAM */
         uint64_t refused;   /* unknown path, bad method or content type */
         uint64_t malformed; /* framing errors */
+        uint64_t dead;      /* connections closed because the peer did not answer a PING */
+        uint64_t abusive;   /* connections closed for resetting too many calls before they began */
 };
 
 /* A session over <n> handlers (borrowed until _free). stats may be shared; borrowed.
@@ -43,6 +47,12 @@ void epp_h2_free(struct epp_h2 *h, epp_us now);
 /* Takes bytes from the peer. Returns 0, or EPP_EPROTO / EPP_ENOMEM: close the connection
  * after sending what _drain still gives. */
 EPP_MUSTUSE int epp_h2_feed(struct epp_h2 *h, struct epp_slice in, epp_us now);
+/* Wakes calls whose time has come and asks silent peers for a sign of life (PING after 60 s without
+ * a byte). Call at epp_h2_next or later; returns 0, or EPP_EPROTO: the peer has not answered for
+ * 20 s, close the connection. There may be bytes to drain afterwards. */
+EPP_MUSTUSE int epp_h2_tick(struct epp_h2 *h, epp_us now);
+/* When epp_h2_tick is due; changes with every call on <h>. */
+epp_us epp_h2_next(const struct epp_h2 *h);
 /* Lends the next bytes to send in *ret, valid until the next call on <h>.
  * Returns 1, 0 (nothing to send now), EPP_ENOMEM. Not from inside a handler. */
 EPP_MUSTUSE int epp_h2_drain(struct epp_h2 *h, struct epp_slice *ret, epp_us now);
@@ -53,6 +63,8 @@ size_t epp_h2_calls(const struct epp_h2 *h);
 void epp_h2_shutdown(struct epp_h2 *h, bool final);
 
 void epp_rpc_set_user(struct epp_rpc *rpc, void *user);
+/* handler->wake is called at <at> (or soon after); 0: not at all. Replaces the last wish. */
+void epp_rpc_wake(struct epp_rpc *rpc, epp_us at);
 /* Queues one message made of the <n> pieces <v>, copied. Returns 0, EPP_ENOMEM, EPP_ETOOBIG
  * (the peer does not read: 64 MiB wait). */
 EPP_MUSTUSE int epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n);

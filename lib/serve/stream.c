@@ -1,9 +1,20 @@
 /* stream.c - see stream.h. One function per message kind; answers always in the order
- * headers, body, trailers; exactly one end of stream per direction. */
+ * headers, body, trailers; exactly one end of stream per direction.
+ *
+ *   NEW --headers--> BODY --end of body, decided--> ROUTED --response--> (stream ends)
+ *                      \--refused, or malformed--> ENDED
+ *
+ * When the pick goes out, and in which answer, depends on the body mode: see begin_body (what is
+ * said at once) and complete_body (what is said when the body is whole). */
 #include "serve/stream.h"
 
+#include "serve/parts.h"
+
 #define CHUNK 62000 /* body bytes per answer: gateways refuse more than 64 KB */
-#define KEEP_MAX 1024
+#define KEEP_MAX 1024 /* bytes of a header that are kept */
+/* STREAMED without waiting: the gateway stops reading its client when its buffer is full, so a
+ * large body never ends while its headers are held, and its message timer (200 ms) runs. */
+#define HOLD_US 50000
 
 /* Client headers that steer eppd: taken out before the request goes on. */
 static const char *const control[] = {
@@ -17,28 +28,35 @@ static const char *const control[] = {
 
 enum phase { PHASE_NEW, PHASE_BODY, PHASE_ROUTED, PHASE_ENDED };
 
+/* Headers whose value is kept, by name; paths in the order of preference. */
+enum kept { KEPT_METHOD, KEPT_PATH, KEPT_ORIGINAL_PATH, KEPT_FORWARDED_PATH, KEPT_REQUEST_ID, KEPT_COUNT };
+static const char *const kept_names[KEPT_COUNT] = { ":method", ":path", "x-original-path",
+        "x-forwarded-path", "x-request-id" };
+
 struct stream {
         const struct epp_stream_config *cfg;
         struct epp_rpc *rpc;
         enum phase phase;
         enum epp_body_mode mode, response_mode;
         bool began;            /* the first message was seen */
+        bool has_config;       /* and said its modes */
+        bool early_body;       /* STREAMED: the body comes before the headers are answered */
         bool mute;             /* observability: nothing is answered */
-        bool headers_waiting;  /* request headers hold their answer back */
-        bool request_ended;    /* the end of the request was seen and answered */
+        bool no_headers;       /* the body came first: request headers are not shown to us */
+        bool echo;             /* an upgrade: body bytes go back as they come */
+        bool no_body;          /* the request ended with its headers */
+        bool body_ended;       /* the end of the request body was answered */
+        bool half_closed;
         bool response_begun, response_ended;
+        bool trailers_answered[2]; /* request, response */
         bool has_subset;
-        enum { BODY_OPAQUE, BODY_JSON, BODY_SSE } kind; /* how the response body is read */
-        bool encoded;          /* gzip or the like: not readable */
+        bool upgrade;
+        unsigned held;         /* body messages not answered while headers are held */
         epp_us begun;          /* when the request headers came */
-        struct epp_outcome outcome;
-        union {
-                struct epp_sse sse;
-                struct epp_usage_walk json;
-        } reader;
+        struct epp_response response;
         uint32_t present;      /* bits of control[] */
         bool client_hint;      /* the client sent our own header */
-        struct epp_buf body, subset, method, path, request_id;
+        struct epp_buf body, subset, kept[KEPT_COUNT];
         const struct epp_dialect *dialect;
         struct epp_jscan scan;
         struct epp_verdict verdict;
@@ -46,25 +64,35 @@ struct stream {
         epp_us now;
 };
 
-static void
-send_buf(struct stream *s, struct epp_buf *b)
-{
-        struct epp_slice v = epp_buf_slice(b);
+/* ---- answers ---- */
 
-        if (!s->mute && epp_rpc_send(s->rpc, &v, 1) < 0)
-                epp_rpc_finish(s->rpc, 8, EPP_SLICE("the peer does not read"));
-        epp_buf_fini(b);
+static void
+end_call(struct stream *s, int code, const char *text)
+{
+        s->phase = PHASE_ENDED;
+        epp_rpc_finish(s->rpc, code, epp_slice_str(text));
+}
+
+static void
+send_pieces(struct stream *s, const struct epp_slice *v, size_t n)
+{
+        if (!s->mute && epp_rpc_send(s->rpc, v, n) < 0)
+                end_call(s, 8, "the peer does not read");
 }
 
 static void
 answer(struct stream *s, enum epp_ext_kind kind, const struct epp_ext_out *o)
 {
         struct epp_buf b = { 0 };
+        struct epp_slice v;
 
-        if (epp_ext_put(&b, kind, o) < 0)
-                epp_rpc_finish(s->rpc, 8, EPP_SLICE("out of memory"));
-        else
-                send_buf(s, &b);
+        if (epp_ext_put(&b, kind, o) < 0) {
+                end_call(s, 8, "out of memory");
+        } else {
+                v = epp_buf_slice(&b);
+                send_pieces(s, &v, 1);
+        }
+        epp_buf_fini(&b);
 }
 
 static void
@@ -73,135 +101,100 @@ answer_empty(struct stream *s, enum epp_ext_kind kind)
         answer(s, kind, &(struct epp_ext_out){ 0 });
 }
 
-/* A body as pieces in order: the received bytes with other model values between them. */
-struct parts {
-        struct epp_slice v[2 * EPP_JSCAN_SPANS + 1];
-        size_t n;
-        size_t total;       /* bytes not taken yet */
-        struct epp_buf name; /* the model as a JSON string */
-};
-
+/* Hands body bytes back in full-duplex answers; an empty end is one empty chunk. <tail>: more of
+ * the first answer's message. */
 static void
-parts_add(struct parts *p, struct epp_slice s)
+answer_parts(struct stream *s, enum epp_ext_kind kind, struct epp_parts *p, bool end,
+        struct epp_slice tail)
 {
-        if (s.n)
-                p->v[p->n++] = s;
-        p->total += s.n;
-}
-
-/* The body of <s> as it goes on. On EPP_ENOMEM it has none. */
-static int
-parts_of_body(const struct stream *s, struct parts *p)
-{
-        struct epp_slice body = epp_buf_slice(&s->body);
-        size_t at = 0;
-
-        p->n = p->total = 0;
-        p->name = (struct epp_buf){ 0 };
-        if (!s->verdict.rename) {
-                parts_add(p, body);
-                return 0;
-        }
-        if (epp_jscan_quote(&p->name, s->verdict.model) < 0)
-                return EPP_ENOMEM;
-        for (size_t i = 0; i < s->scan.n_spans; i++) {
-                parts_add(p, epp_slice(body.p + at, s->scan.spans[i].at - at));
-                parts_add(p, epp_buf_slice(&p->name));
-                at = s->scan.spans[i].at + s->scan.spans[i].len;
-        }
-        parts_add(p, epp_slice(body.p + at, body.n - at));
-        return 0;
-}
-
-/* Moves the next <n> bytes of <p> to out[]; returns how many slices they are. */
-static size_t
-parts_take(struct parts *p, size_t *first, size_t n, struct epp_slice *out)
-{
-        size_t k = 0;
-
-        p->total -= n;
-        while (n) {
-                struct epp_slice *v = &p->v[*first];
-                size_t part = EPP_MIN(n, v->n);
-
-                out[k++] = epp_slice(v->p, part);
-                v->p += part, v->n -= part, n -= part;
-                *first += v->n == 0;
-        }
-        return k;
-}
-
-/* Hands body bytes back in full-duplex answers; an empty end is one empty chunk. */
-static void
-answer_parts(struct stream *s, enum epp_ext_kind kind, struct parts *p, bool end)
-{
-        struct epp_slice v[ARRAY_LEN(p->v) + 1];
+        struct epp_slice v[EPP_PARTS + 2];
         char head[EPP_EXT_CHUNK_HEAD];
-        size_t first = 0;
 
         do {
-                size_t n = EPP_MIN(p->total, CHUNK), k = parts_take(p, &first, n, v + 1);
+                size_t n = EPP_MIN(p->total, CHUNK), k = epp_parts_take(p, n, v + 1) + 1;
 
                 v[0] = epp_slice(head, epp_ext_chunk_head(head, kind, n, end && p->total == 0));
-                if (!s->mute && epp_rpc_send(s->rpc, v, k + 1) < 0) {
-                        epp_rpc_finish(s->rpc, 8, EPP_SLICE("the peer does not read"));
-                        return;
-                }
-        } while (p->total);
+                if (tail.n)
+                        v[k++] = tail;
+                tail.n = 0;
+                send_pieces(s, v, k);
+        } while (p->total && s->phase != PHASE_ENDED);
 }
 
 static void
 answer_chunks(struct stream *s, enum epp_ext_kind kind, struct epp_slice body, bool end)
 {
-        struct parts p = { .n = 0 };
+        struct epp_parts p;
 
-        parts_add(&p, body);
-        answer_parts(s, kind, &p, end);
+        epp_parts_plain(&p, body);
+        answer_parts(s, kind, &p, end, epp_slice(NULL, 0));
+}
+
+static void
+drop_body(struct stream *s)
+{
+        s->cfg->stats->held_bytes -= epp_buf_len(&s->body);
+        epp_buf_fini(&s->body);
 }
 
 static void
 release(struct stream *s, bool complete)
 {
+        struct epp_outcome o;
+
         if (!s->ticket)
                 return;
         s->ticket = false;
-        s->outcome.complete = complete;
-        s->outcome.all_us = s->now - s->begun;
-        if (s->kind == BODY_SSE) {
-                epp_sse_end(&s->reader.sse);
-                s->outcome.usage = s->reader.sse.usage;
-                s->outcome.events = s->reader.sse.events;
-        } else if (s->kind == BODY_JSON) {
-                epp_usage_end(&s->reader.json, &s->outcome.usage);
-        }
-        s->cfg->decider.release(s->cfg->decider.ctx, s->verdict.ticket, &s->outcome);
+        o = epp_response_end(&s->response, s->begun, s->now, complete);
+        s->cfg->decider.release(s->cfg->decider.ctx, s->verdict.ticket, &o);
 }
 
 static void
-refuse(struct stream *s, int http, struct epp_slice text, const char *reason)
+refuse(struct stream *s, int http, const char *text, const char *reason)
 {
         struct epp_ext_pair drop = { EPP_SLICE("x-llm-d-request-dropped-reason"),
                 epp_slice_str(reason) };
         struct epp_buf b = { 0 };
+        struct epp_slice v;
 
-        s->phase = PHASE_ENDED;
         s->cfg->stats->refused++;
-        epp_buf_fini(&s->body);
-        if (epp_ext_put_immediate(&b, http, text, &drop, reason != NULL) == 0)
-                send_buf(s, &b);
-        epp_rpc_finish(s->rpc, 0, EPP_SLICE(""));
+        drop_body(s);
+        if (epp_ext_put_immediate(&b, http, epp_slice_str(text), &drop, reason != NULL) == 0) {
+                v = epp_buf_slice(&b);
+                send_pieces(s, &v, 1);
+        }
+        epp_buf_fini(&b);
+        end_call(s, 0, "");
 }
+
+static void
+too_large(struct stream *s)
+{
+        char text[96];
+
+        s->cfg->stats->too_large++;
+        snprintf(text, sizeof(text), "inference error: BadRequest - request body exceeds %zu bytes",
+                s->cfg->max_body);
+        refuse(s, 413, text, NULL);
+}
+
+/* ---- the pick ---- */
+
+#define SET_MAX 3 /* endpoint, request id, content length */
 
 /* The header changes of a routed request; <remove> holds ARRAY_LEN(control) slices. */
 static struct epp_ext_out
-routing(struct stream *s, struct epp_ext_pair *set, struct epp_slice *remove)
+routing(struct stream *s, struct epp_ext_pair set[SET_MAX], struct epp_slice *remove)
 {
         struct epp_ext_out o = { .set = set, .n_set = 1, .remove = remove,
                 .clear_route_cache = true, .ns = s->cfg->hint_ns, .key = s->cfg->hint_key };
 
         o.endpoint = epp_slice_str(s->verdict.endpoint);
         set[0] = (struct epp_ext_pair){ s->cfg->hint_key, o.endpoint };
-        for (size_t i = 0; i < ARRAY_LEN(control); i++)
+        if (*s->verdict.request_id)
+                set[o.n_set++] = (struct epp_ext_pair){ EPP_SLICE("x-request-id"),
+                        epp_slice_str(s->verdict.request_id) };
+        for (size_t i = 0; s->cfg->strip_control && i < ARRAY_LEN(control); i++)
                 if (s->present & 1u << i)
                         remove[o.n_remove++] = epp_slice_str(control[i]);
         return o;
@@ -211,15 +204,17 @@ routing(struct stream *s, struct epp_ext_pair *set, struct epp_slice *remove)
 static bool
 decide(struct stream *s, bool with_body)
 {
-        struct epp_ask ask = { .method = epp_buf_slice(&s->method), .path = epp_buf_slice(&s->path),
-                .request_id = epp_buf_slice(&s->request_id), .has_body = with_body,
+        struct epp_ask ask = { .method = epp_buf_slice(&s->kept[KEPT_METHOD]),
+                .path = epp_buf_slice(&s->kept[KEPT_PATH]),
+                .request_id = epp_buf_slice(&s->kept[KEPT_REQUEST_ID]), .has_body = with_body,
                 .dialect = s->dialect, .scan = &s->scan, .has_subset = s->has_subset,
                 .subset = epp_buf_slice(&s->subset), .now = s->now };
 
+        epp_rpc_wake(s->rpc, 0);
         s->cfg->decider.decide(s->cfg->decider.ctx, &ask, &s->verdict);
         s->ticket = s->verdict.ticket != NULL;
         if (s->verdict.http) {
-                refuse(s, s->verdict.http, epp_slice_str(s->verdict.text), s->verdict.reason);
+                refuse(s, s->verdict.http, s->verdict.text, s->verdict.reason);
                 return false;
         }
         s->phase = PHASE_ROUTED;
@@ -228,50 +223,62 @@ decide(struct stream *s, bool with_body)
 }
 
 /* The pick goes out with the answer to the request headers. */
-static void
+static bool
 route_headers(struct stream *s, bool with_body)
 {
         struct epp_slice remove[ARRAY_LEN(control)];
-        struct epp_ext_pair set[1];
+        struct epp_ext_pair set[SET_MAX];
         struct epp_ext_out o;
 
         if (!decide(s, with_body))
-                return;
+                return false;
+        if (s->no_headers)
+                return true;
         o = routing(s, set, remove);
         answer(s, EPP_EXT_REQUEST_HEADERS, &o);
+        return s->phase == PHASE_ROUTED;
+}
+
+static int
+body_parts(struct stream *s, struct epp_parts *p)
+{
+        if (s->verdict.rename)
+                return epp_parts_renamed(p, epp_buf_slice(&s->body), &s->scan, s->verdict.model);
+        epp_parts_plain(p, epp_buf_slice(&s->body));
+        return 0;
 }
 
 /* Everything of a full-duplex request is here: pick, then give the body back. */
 static void
 complete_duplex(struct stream *s, bool trailers)
 {
-        struct parts p;
-        bool body = epp_buf_len(&s->body) || !s->method.p ||
-                    epp_slice_eq(epp_buf_slice(&s->method), EPP_SLICE("POST"));
+        struct epp_ext_out o = { .ns = s->cfg->hint_ns, .key = s->cfg->hint_key };
+        struct epp_slice method = epp_buf_slice(&s->kept[KEPT_METHOD]);
+        bool body = epp_buf_len(&s->body) || !method.n || epp_slice_eq(method, EPP_SLICE("POST"));
+        struct epp_buf hint = { 0 };
+        struct epp_parts p;
 
-        epp_jscan_end(&s->scan);
-        route_headers(s, body);
-        if (s->phase != PHASE_ROUTED)
+        if (!route_headers(s, body))
                 return;
-        if (parts_of_body(s, &p) < 0)
-                epp_rpc_finish(s->rpc, 8, EPP_SLICE("out of memory"));
+        o.endpoint = epp_slice_str(s->verdict.endpoint);
+        if (body_parts(s, &p) < 0 || (s->no_headers && epp_ext_put_hint(&hint, &o) < 0))
+                end_call(s, 8, "out of memory");
         else if (p.total || !trailers)
-                answer_parts(s, EPP_EXT_REQUEST_BODY, &p, !trailers);
-        epp_buf_fini(&p.name);
-        s->request_ended = true;
-        epp_buf_fini(&s->body);
+                answer_parts(s, EPP_EXT_REQUEST_BODY, &p, !trailers, epp_buf_slice(&hint));
+        epp_buf_fini(&hint);
+        epp_parts_fini(&p);
 }
 
-/* Appends the renamed body to one buffer, for modes that take it in one piece. */
+/* Appends the body as it goes on to <out>. */
 static int
-join_body(const struct stream *s, struct epp_buf *out)
+join_body(struct stream *s, struct epp_buf *out)
 {
-        struct parts p;
-        int r = parts_of_body(s, &p);
+        struct epp_parts p;
+        int r = body_parts(s, &p);
 
-        for (size_t i = 0; r == 0 && i < p.n; i++)
-                r = epp_buf_append(out, p.v[i]);
-        epp_buf_fini(&p.name);
+        if (r == 0)
+                r = epp_parts_join(&p, out);
+        epp_parts_fini(&p);
         return r;
 }
 
@@ -280,33 +287,76 @@ static void
 complete_buffered(struct stream *s, bool whole)
 {
         struct epp_slice remove[ARRAY_LEN(control)];
-        struct epp_ext_pair set[2];
+        struct epp_ext_pair set[SET_MAX];
         struct epp_buf body = { 0 };
         struct epp_ext_out o;
         char length[24];
 
-        epp_jscan_end(&s->scan);
         if (!decide(s, whole))
                 return;
         o = routing(s, set, remove);
-        if (s->verdict.rename && join_body(s, &body) == 0) {
-                int n = snprintf(length, sizeof(length), "%zu", epp_buf_len(&body));
-
+        if (s->verdict.rename) {
+                if (join_body(s, &body) < 0) {
+                        epp_buf_fini(&body);
+                        end_call(s, 8, "out of memory");
+                        return;
+                }
+                snprintf(length, sizeof(length), "%zu", epp_buf_len(&body));
                 set[o.n_set++] = (struct epp_ext_pair){ EPP_SLICE("content-length"),
-                        epp_slice(length, (size_t)n) };
+                        epp_slice_str(length) };
                 o.replace_body = true;
                 o.body = epp_buf_slice(&body);
         }
         answer(s, EPP_EXT_REQUEST_BODY, &o);
         epp_buf_fini(&body);
-        epp_buf_fini(&s->body);
 }
+
+/* STREAMED, headers held until now: the pick, then one answer per body message. A renamed body goes
+ * back whole in the first, the others are emptied. */
+static void
+complete_streamed(struct stream *s, bool whole)
+{
+        struct epp_buf body = { 0 };
+        struct epp_ext_out o = { 0 };
+
+        if (!route_headers(s, whole))
+                return;
+        if (whole && s->verdict.rename) {
+                if (join_body(s, &body) < 0)
+                        end_call(s, 8, "out of memory");
+                o.replace_body = true;
+                o.body = epp_buf_slice(&body);
+        }
+        for (; s->held && s->phase == PHASE_ROUTED; s->held--) {
+                answer(s, EPP_EXT_REQUEST_BODY, &o);
+                o.clear_body = o.replace_body || o.clear_body;
+                o.replace_body = false;
+        }
+        epp_buf_fini(&body);
+}
+
+/* The body is whole (<end> false: as far as it will be shown). */
+static void
+complete_body(struct stream *s, bool end, bool trailers)
+{
+        epp_jscan_end(&s->scan);
+        if (s->mode == EPP_MODE_DUPLEX)
+                complete_duplex(s, trailers);
+        else if (s->mode == EPP_MODE_STREAMED)
+                complete_streamed(s, end);
+        else
+                complete_buffered(s, s->mode == EPP_MODE_BUFFERED || end);
+        s->body_ended = end || s->mode != EPP_MODE_STREAMED;
+        drop_body(s);
+}
+
+/* ---- the request as it comes ---- */
 
 static void
 keep(struct epp_buf *b, struct epp_slice v)
 {
         epp_buf_drain(b, epp_buf_len(b)); /* the last one wins */
-        if (v.n <= KEEP_MAX && epp_buf_append(b, v) < 0)
+        if (v.n <= KEEP_MAX && !memchr(v.p ? v.p : "", 0, v.n) && epp_buf_append(b, v) < 0)
                 epp_buf_fini(b);
 }
 
@@ -315,14 +365,16 @@ on_request_header(void *user, struct epp_slice name, struct epp_slice value)
 {
         struct stream *s = user;
 
-        if (epp_slice_ieq(name, EPP_SLICE(":method")))
-                keep(&s->method, value);
-        else if (epp_slice_ieq(name, EPP_SLICE(":path")))
-                keep(&s->path, value);
-        else if (epp_slice_ieq(name, EPP_SLICE("x-request-id")))
-                keep(&s->request_id, value);
-        else if (epp_slice_ieq(name, s->cfg->hint_key))
+        for (size_t i = 0; i < KEPT_COUNT; i++) {
+                if (epp_slice_ieq(name, epp_slice_str(kept_names[i]))) {
+                        keep(&s->kept[i], value);
+                        return;
+                }
+        }
+        if (epp_slice_ieq(name, s->cfg->hint_key))
                 s->client_hint = true;
+        else if (epp_slice_ieq(name, EPP_SLICE("upgrade")))
+                s->upgrade = true;
         else if (name.n > 2 && epp_lower(name.p[0]) == 'x' && name.p[1] == '-')
                 for (size_t i = 0; i < ARRAY_LEN(control); i++)
                         if (epp_slice_ieq(name, epp_slice_str(control[i])))
@@ -332,30 +384,56 @@ on_request_header(void *user, struct epp_slice name, struct epp_slice value)
 static void
 on_subset(void *user, struct epp_slice value)
 {
-        struct stream *s = user;
+        struct epp_buf *b = user;
 
-        if (epp_buf_append(&s->subset, value) == 0 &&
-                epp_buf_append(&s->subset, EPP_SLICE(",")) < 0)
-                epp_buf_fini(&s->subset);
+        if (epp_buf_append(b, value) == 0 && epp_buf_append(b, EPP_SLICE(",")) < 0)
+                epp_buf_fini(b);
 }
 
+/* A message without the hint leaves the last one in force. */
 static void
 read_subset(struct stream *s, struct epp_slice metadata)
 {
-        s->subset.cap = 1 << 20;
-        epp_buf_drain(&s->subset, epp_buf_len(&s->subset));
+        struct epp_buf b = { .cap = 1 << 20 };
+
         if (epp_ext_metadata(metadata, EPP_SLICE("envoy.lb.subset_hint"),
-                    EPP_SLICE("x-gateway-destination-endpoint-subset"), on_subset, s) == 1)
+                    EPP_SLICE("x-gateway-destination-endpoint-subset"), on_subset, &b) == 1) {
                 s->has_subset = true;
+                epp_buf_fini(&s->subset);
+                s->subset = b;
+        } else {
+                epp_buf_fini(&b);
+        }
 }
 
+static const struct epp_dialect *
+dialect_of(const struct stream *s)
+{
+        for (int i = KEPT_PATH; i <= KEPT_FORWARDED_PATH; i++)
+                if (epp_buf_len(&s->kept[i]))
+                        return epp_dialect_of(epp_buf_slice(&s->kept[i]));
+        return epp_dialect_unknown();
+}
+
+/* A body will come: what is said at once. */
 static void
-early_answer(struct stream *s)
+begin_body(struct stream *s)
 {
         struct epp_slice remove = s->cfg->hint_key;
         struct epp_ext_out o = { .remove = &remove, .n_remove = s->client_hint };
 
-        answer(s, EPP_EXT_REQUEST_HEADERS, &o);
+        s->phase = PHASE_BODY;
+        epp_jscan_init(&s->scan);
+        if (s->mode == EPP_MODE_STREAMED && !s->early_body) {
+                (void)route_headers(s, false);
+                return;
+        }
+        if ((s->mode == EPP_MODE_BUFFERED || s->mode == EPP_MODE_PARTIAL) && !s->no_headers)
+                answer(s, EPP_EXT_REQUEST_HEADERS, &o); /* else the gateway never sends the body */
+        if (s->mode == EPP_MODE_STREAMED)
+                epp_rpc_wake(s->rpc, s->now + HOLD_US);
+        else if (s->cfg->upload_timeout)
+                epp_rpc_wake(s->rpc, s->now + s->cfg->upload_timeout);
 }
 
 static void
@@ -366,109 +444,141 @@ request_headers(struct stream *s, const struct epp_ext_in *in)
                 return;
         }
         if (epp_ext_headers(in->payload, on_request_header, s) < 0) {
-                epp_rpc_finish(s->rpc, 13, EPP_SLICE("malformed request headers"));
+                end_call(s, 13, "malformed request headers");
                 return;
         }
-        s->dialect = epp_dialect_of(epp_buf_slice(&s->path));
-        if (in->end_of_stream || s->mode == EPP_MODE_NONE) {
-                s->request_ended = in->end_of_stream;
-                route_headers(s, false);
+        if (s->cfg->max_held && s->cfg->stats->held_bytes > s->cfg->max_held) {
+                s->cfg->stats->crowded++;
+                refuse(s, 503, "inference error: ServiceUnavailable - too many request bodies are held",
+                        "rejected-saturated");
                 return;
         }
-        s->phase = PHASE_BODY;
-        epp_jscan_init(&s->scan);
-        if (s->mode == EPP_MODE_BUFFERED || s->mode == EPP_MODE_PARTIAL)
-                early_answer(s);
-        else if (s->mode == EPP_MODE_STREAMED)
-                route_headers(s, false);
-        else
-                s->headers_waiting = true;
+        s->dialect = dialect_of(s);
+        s->echo = s->upgrade ||
+                  epp_slice_eq(epp_buf_slice(&s->kept[KEPT_METHOD]), EPP_SLICE("CONNECT"));
+        if (!in->end_of_stream && s->mode != EPP_MODE_NONE && !s->echo) {
+                begin_body(s);
+                return;
+        }
+        s->no_body = in->end_of_stream;
+        (void)route_headers(s, false);
 }
 
+/* The body of a request whose headers were not shown (request_header_mode SKIP). */
 static void
-too_large(struct stream *s)
+begin_without_headers(struct stream *s)
 {
-        char text[96];
-        int n = snprintf(text, sizeof(text),
-                "inference error: BadRequest - request body exceeds %zu bytes", s->cfg->max_body);
+        struct epp_ext_out o = { .ns = s->cfg->hint_ns, .key = s->cfg->hint_key };
 
-        refuse(s, 413, epp_slice(text, (size_t)n), NULL);
+        if (!s->has_config) {
+                end_call(s, 3, "request body before request headers");
+                return;
+        }
+        s->no_headers = true;
+        s->early_body = false;
+        s->dialect = epp_dialect_unknown();
+        begin_body(s);
+        if (s->phase != PHASE_ROUTED)
+                return;
+        o.endpoint = epp_slice_str(s->verdict.endpoint); /* STREAMED: only metadata can carry it */
+        answer(s, EPP_EXT_REQUEST_BODY, &o);
+}
+
+/* A body message after the pick. */
+static void
+late_body(struct stream *s, const struct epp_ext_in *in)
+{
+        if (s->body_ended)
+                s->cfg->stats->ignored++; /* Envoy repeats the end on large bodies (#46237) */
+        else if (s->mode != EPP_MODE_DUPLEX)
+                answer_empty(s, EPP_EXT_REQUEST_BODY);
+        else if (!s->echo)
+                s->cfg->stats->ignored++;
+        else if (in->body.n || in->end_of_stream)
+                answer_chunks(s, EPP_EXT_REQUEST_BODY, in->body, in->end_of_stream);
+        s->body_ended |= in->end_of_stream;
+}
+
+/* Keeps body bytes and scans them; false when the request has been refused. */
+static bool
+take_body(struct stream *s, struct epp_slice body)
+{
+        int r;
+
+        s->body.cap = s->cfg->max_body;
+        r = epp_buf_append(&s->body, body);
+        if (r == EPP_ETOOBIG)
+                too_large(s);
+        else if (r < 0)
+                refuse(s, 503, "inference error: ServiceUnavailable - out of memory", NULL);
+        if (r < 0)
+                return false;
+        s->cfg->stats->held_bytes += body.n;
+        s->held++;
+        epp_jscan_feed(&s->scan, body);
+        return true;
 }
 
 static void
 request_body(struct stream *s, const struct epp_ext_in *in)
 {
-        if (s->phase == PHASE_NEW) {
-                epp_rpc_finish(s->rpc, 3, EPP_SLICE("request body before request headers"));
-                s->phase = PHASE_ENDED;
+        bool first = s->phase == PHASE_NEW;
+
+        if (first)
+                begin_without_headers(s);
+        if (s->phase == PHASE_ROUTED && !first)
+                late_body(s, in);
+        if (s->phase != PHASE_BODY || !take_body(s, in->body))
                 return;
-        }
-        if (s->phase == PHASE_ROUTED && s->mode != EPP_MODE_DUPLEX) {
-                answer_empty(s, EPP_EXT_REQUEST_BODY);
-                return;
-        }
-        if (s->phase != PHASE_BODY) {
-                s->cfg->stats->ignored++; /* Envoy repeats the end on large bodies (#46237) */
-                return;
-        }
-        s->body.cap = s->cfg->max_body;
-        if (epp_buf_append(&s->body, in->body) < 0) {
-                too_large(s);
-                return;
-        }
-        epp_jscan_feed(&s->scan, in->body);
-        if (s->mode == EPP_MODE_BUFFERED || s->mode == EPP_MODE_PARTIAL)
-                complete_buffered(s, s->mode == EPP_MODE_BUFFERED || in->end_of_stream);
-        else if (in->end_of_stream)
-                complete_duplex(s, false);
+        if (in->end_of_stream || s->mode == EPP_MODE_BUFFERED || s->mode == EPP_MODE_PARTIAL)
+                complete_body(s, in->end_of_stream, false);
+}
+
+static void
+answer_trailers(struct stream *s, enum epp_ext_kind kind)
+{
+        bool *answered = &s->trailers_answered[kind == EPP_EXT_RESPONSE_TRAILERS];
+
+        if (*answered)
+                s->cfg->stats->ignored++;
+        else
+                answer_empty(s, kind);
+        *answered = true;
 }
 
 static void
 request_trailers(struct stream *s)
 {
+        bool over = s->mode == EPP_MODE_DUPLEX && (s->no_body || s->body_ended);
+
         if (s->phase == PHASE_NEW) {
-                epp_rpc_finish(s->rpc, 3, EPP_SLICE("request trailers before request headers"));
-                s->phase = PHASE_ENDED;
+                end_call(s, 3, "request trailers before request headers");
                 return;
         }
-        if (s->phase == PHASE_BODY && s->mode == EPP_MODE_DUPLEX)
-                complete_duplex(s, true);
-        if (s->phase == PHASE_ROUTED)
-                answer_empty(s, EPP_EXT_REQUEST_TRAILERS);
+        if (s->phase == PHASE_BODY)
+                complete_body(s, true, true);
+        if (over)
+                s->cfg->stats->ignored++; /* the end has been answered */
+        else if (s->phase == PHASE_ROUTED)
+                answer_trailers(s, EPP_EXT_REQUEST_TRAILERS);
 }
+
+/* ---- the response as it goes by ---- */
 
 static void
 on_response_header(void *user, struct epp_slice name, struct epp_slice value)
 {
         struct stream *s = user;
 
-        if (epp_slice_eq(name, EPP_SLICE(":status"))) {
-                s->outcome.status = 0;
-                for (size_t i = 0; i < value.n && i < 3; i++)
-                        if (value.p[i] >= '0' && value.p[i] <= '9')
-                                s->outcome.status = s->outcome.status * 10 + (value.p[i] - '0');
-        } else if (epp_slice_ieq(name, EPP_SLICE("content-type"))) {
-                struct epp_slice media = epp_slice_trim(epp_slice_cut(&value, ';'));
-
-                s->kind = epp_slice_ieq(media, EPP_SLICE("text/event-stream")) ? BODY_SSE
-                        : epp_slice_ieq(media, EPP_SLICE("application/json")) ? BODY_JSON
-                                                                              : BODY_OPAQUE;
-        } else if (epp_slice_ieq(name, EPP_SLICE("content-encoding"))) {
-                s->encoded = !epp_slice_ieq(value, EPP_SLICE("identity"));
-        }
+        epp_response_header(&s->response, name, value);
 }
 
-/* Looks at response bytes; what they say is used once, at the end. */
 static void
-watch_body(struct stream *s, struct epp_slice body)
+on_served(void *user, struct epp_slice value)
 {
-        if (body.n && !s->outcome.bytes)
-                s->outcome.first_us = s->now - s->begun;
-        s->outcome.bytes += body.n;
-        if (s->kind == BODY_SSE)
-                epp_sse_feed(&s->reader.sse, body);
-        else if (s->kind == BODY_JSON)
-                epp_usage_feed(&s->reader.json, body);
+        struct stream *s = user;
+
+        s->cfg->decider.served(s->cfg->decider.ctx, s->verdict.ticket, value);
 }
 
 static void
@@ -476,6 +586,18 @@ response_end(struct stream *s)
 {
         s->response_ended = true;
         release(s, true);
+}
+
+/* A response without a pick: a local reply of the gateway, or a request not shown to us. */
+static void
+begin_response(struct stream *s)
+{
+        epp_response_begin(&s->response);
+        s->response_begun = true;
+        epp_rpc_wake(s->rpc, 0);
+        if (s->phase == PHASE_BODY)
+                drop_body(s);
+        s->phase = PHASE_ROUTED;
 }
 
 static void
@@ -489,16 +611,11 @@ response_headers(struct stream *s, const struct epp_ext_in *in)
                 return;
         }
         if (epp_ext_headers(in->payload, on_response_header, s) < 0)
-                s->outcome.status = 0; /* a broken upstream never hurts the stream */
-        if (s->encoded)
-                s->kind = BODY_OPAQUE;
-        if (s->kind == BODY_SSE)
-                epp_sse_init(&s->reader.sse);
-        else
-                epp_usage_begin(&s->reader.json);
-        s->response_begun = true;
-        if (s->phase == PHASE_NEW || s->phase == PHASE_BODY)
-                s->phase = PHASE_ROUTED; /* a local reply of Envoy: no pick, no accounting */
+                s->response.status = 0; /* a broken upstream never hurts the stream */
+        if (s->ticket && in->has_metadata && s->cfg->decider.served)
+                (void)!epp_ext_metadata(in->metadata, EPP_SLICE("envoy.lb"),
+                        EPP_SLICE("x-gateway-destination-endpoint-served"), on_served, s);
+        begin_response(s);
         answer(s, EPP_EXT_RESPONSE_HEADERS, &o);
         if (in->end_of_stream)
                 response_end(s);
@@ -507,11 +624,13 @@ response_headers(struct stream *s, const struct epp_ext_in *in)
 static void
 response_body(struct stream *s, const struct epp_ext_in *in)
 {
-        if (!s->response_begun || (s->response_ended && s->response_mode == EPP_MODE_DUPLEX)) {
+        if (s->response_ended && s->response_mode == EPP_MODE_DUPLEX) {
                 s->cfg->stats->ignored++;
                 return;
         }
-        watch_body(s, in->body);
+        if (!s->response_begun)
+                begin_response(s); /* response_header_mode SKIP */
+        epp_response_body(&s->response, in->body, s->now);
         if (s->response_mode != EPP_MODE_DUPLEX)
                 answer_empty(s, EPP_EXT_RESPONSE_BODY);
         else if (in->body.n || in->end_of_stream)
@@ -521,10 +640,23 @@ response_body(struct stream *s, const struct epp_ext_in *in)
 }
 
 static void
+response_trailers(struct stream *s)
+{
+        if (!s->response_begun)
+                begin_response(s);
+        answer_trailers(s, EPP_EXT_RESPONSE_TRAILERS);
+        response_end(s);
+}
+
+/* ---- one message ---- */
+
+static void
 first_message(struct stream *s, const struct epp_ext_in *in)
 {
         s->began = true;
         s->mute = in->observability;
+        s->has_config = in->has_config;
+        s->early_body = in->early_body;
         s->mode = in->has_config ? in->request_mode : s->cfg->default_mode;
         s->response_mode = in->has_config ? in->response_mode : s->cfg->default_mode;
 }
@@ -534,17 +666,19 @@ on_message(void *user, struct epp_slice msg, epp_us now)
 {
         struct stream *s = user;
         struct epp_ext_in in;
+        bool last;
 
         s->now = now;
         if (s->phase == PHASE_ENDED)
                 return;
         if (epp_ext_parse(msg, &in) < 0) {
-                epp_rpc_finish(s->rpc, 13, EPP_SLICE("malformed ProcessingRequest"));
+                end_call(s, 13, "malformed ProcessingRequest");
                 return;
         }
         if (!s->began && in.kind != EPP_EXT_NONE)
                 first_message(s, &in);
-        if (in.has_metadata && (s->phase == PHASE_NEW || (s->phase == PHASE_BODY && in.end_of_stream)))
+        last = in.end_of_stream || in.kind == EPP_EXT_REQUEST_TRAILERS;
+        if (in.has_metadata && (s->phase == PHASE_NEW || (s->phase == PHASE_BODY && last)))
                 read_subset(s, in.metadata);
         switch (in.kind) {
         case EPP_EXT_REQUEST_HEADERS:
@@ -563,8 +697,7 @@ on_message(void *user, struct epp_slice msg, epp_us now)
                 response_body(s, &in);
                 break;
         case EPP_EXT_RESPONSE_TRAILERS:
-                answer_empty(s, EPP_EXT_RESPONSE_TRAILERS);
-                response_end(s);
+                response_trailers(s);
                 break;
         case EPP_EXT_NONE:
                 s->cfg->stats->ignored++;
@@ -586,11 +719,28 @@ on_too_big(void *user, size_t n, epp_us now)
 }
 
 static void
+on_wake(void *user, epp_us now)
+{
+        struct stream *s = user;
+
+        s->now = now;
+        if (s->phase != PHASE_BODY)
+                return;
+        if (s->mode == EPP_MODE_STREAMED) {
+                complete_body(s, false, false);
+                return;
+        }
+        s->cfg->stats->timeouts++;
+        refuse(s, 408, "inference error: BadRequest - the request body did not arrive in time", NULL);
+}
+
+static void
 on_half_close(void *user, epp_us now)
 {
         struct stream *s = user;
 
         s->now = now;
+        s->half_closed = true;
         epp_rpc_finish(s->rpc, 0, EPP_SLICE(""));
 }
 
@@ -598,18 +748,20 @@ static void
 on_closed(void *user, epp_us now)
 {
         struct stream *s = user;
+        /* The lean profile shows no response body, other gateways no response at all: there the end
+         * of the stream is the end of the response. */
+        bool natural = s->response_begun ? s->response_mode == EPP_MODE_NONE
+                                         : s->half_closed || s->response_mode == EPP_MODE_NONE;
 
         s->now = now;
-        if (s->ticket && s->response_mode != EPP_MODE_NONE)
+        if (s->ticket && !natural)
                 s->cfg->stats->disconnected++;
-        /* The lean profile shows no response body: the end of the stream is the end of it. */
-        release(s, s->response_begun && s->response_mode == EPP_MODE_NONE);
+        release(s, natural && (s->response_begun || s->half_closed));
         s->cfg->stats->ended++;
-        epp_buf_fini(&s->body);
+        drop_body(s);
         epp_buf_fini(&s->subset);
-        epp_buf_fini(&s->method);
-        epp_buf_fini(&s->path);
-        epp_buf_fini(&s->request_id);
+        for (size_t i = 0; i < KEPT_COUNT; i++)
+                epp_buf_fini(&s->kept[i]);
         free(s);
 }
 
@@ -641,6 +793,7 @@ epp_stream_handler(const struct epp_stream_config *cfg, size_t max_message)
                 .message = on_message,
                 .half_close = on_half_close,
                 .too_big = on_too_big,
+                .wake = on_wake,
                 .closed = on_closed,
         };
 }

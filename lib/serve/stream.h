@@ -6,8 +6,8 @@
 
 #include "serve/dialect.h"
 #include "serve/h2.h"
+#include "serve/response.h"
 #include "wire/extproc.h"
-#include "wire/sse.h"
 
 /* What is known of a request when it must be decided. Valid during decide only. */
 struct epp_ask {
@@ -28,34 +28,34 @@ struct epp_verdict {
         void *ticket;           /* given back to release, exactly once */
         bool rename;            /* every model value in the body becomes <model> */
         struct epp_slice model; /* used before anything else is asked of the decider */
-};
-
-/* What became of a routed request. */
-struct epp_outcome {
-        int status;             /* of the response, 0 = none was seen */
-        bool complete;          /* the whole response went by */
-        epp_us first_us, all_us; /* from the request headers to first body byte and end; 0 = never */
-        uint64_t bytes, events; /* of the response body as far as it was shown to us */
-        struct epp_usage usage;
+        char request_id[37];    /* sent on as x-request-id when not empty */
 };
 
 /* Who decides. release is called once for each verdict with a ticket. */
 struct epp_decider {
         void *ctx;
         void (*decide)(void *ctx, const struct epp_ask *ask, struct epp_verdict *ret);
+        /* The gateway says that <endpoint> (ip:port) answered, which may not be the pick. */
+        void (*served)(void *ctx, void *ticket, struct epp_slice endpoint);
         void (*release)(void *ctx, void *ticket, const struct epp_outcome *o);
 };
 
 struct epp_stream_stats {
         uint64_t begun, ended, routed, refused, ignored, disconnected;
+        uint64_t too_large, timeouts, crowded; /* refused without a question: 413, 408, 503 */
+        uint64_t held_bytes; /* of request bodies, now */
 };
 
+/* Limits of 0 are none. */
 struct epp_stream_config {
         struct epp_decider decider;
         struct epp_slice hint_key, hint_ns;  /* where the endpoint goes back */
-        size_t max_body;                     /* bytes */
+        size_t max_body;                     /* bytes of one request body */
+        uint64_t max_held;                   /* of all together; above it new streams get 503 */
+        epp_us upload_timeout;               /* from the request headers to the end of the body */
         enum epp_body_mode default_mode;     /* where a stream does not say */
         bool response_marker;
+        bool strip_control;                  /* control headers do not reach the model server */
         struct epp_stream_stats *stats;
 };
 

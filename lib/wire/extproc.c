@@ -334,6 +334,10 @@ epp_ext_put(struct epp_buf *out, enum epp_ext_kind answered, const struct epp_ex
                 change.mutation_case = ENVOY__SERVICE__EXT_PROC__V3__BODY_MUTATION__MUTATION_BODY;
                 change.body = to_pb(o->body);
                 common.body_mutation = &change;
+        } else if (o->clear_body) {
+                change.mutation_case = ENVOY__SERVICE__EXT_PROC__V3__BODY_MUTATION__MUTATION_CLEAR_BODY;
+                change.clear_body = true;
+                common.body_mutation = &change;
         }
         headers.response = body.response = &common;
         if (o->endpoint.n) {
@@ -359,6 +363,18 @@ epp_ext_put(struct epp_buf *out, enum epp_ext_kind answered, const struct epp_ex
         case EPP_EXT_NONE:
                 return 0;
         }
+        return put_message(out, &msg);
+}
+
+int
+epp_ext_put_hint(struct epp_buf *out, const struct epp_ext_out *o)
+{
+        PB(ProcessingResponse) msg;
+        struct hint hint;
+
+        PBF(processing_response__init)(&msg);
+        hint_build(&hint, o);
+        msg.dynamic_metadata = &hint.top;
         return put_message(out, &msg);
 }
 

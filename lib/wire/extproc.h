@@ -63,13 +63,16 @@ struct epp_ext_out {
         const struct epp_slice *remove;
         size_t n_remove;
         bool clear_route_cache;
-        bool replace_body; /* body answers outside full duplex */
+        bool replace_body; /* body answers outside full duplex: by <body> */
+        bool clear_body;   /* or by nothing */
         struct epp_slice body;
         struct epp_slice ns, key, endpoint; /* dynamic metadata when endpoint.n > 0 */
 };
 /* Each appends one encoded ProcessingResponse to <out>. Return 0, EPP_ENOMEM, EPP_ETOOBIG. */
 EPP_MUSTUSE int epp_ext_put(struct epp_buf *out, enum epp_ext_kind answered,
         const struct epp_ext_out *o);
+/* Only the dynamic metadata of <o>: to be sent behind another answer, in the same message. */
+EPP_MUSTUSE int epp_ext_put_hint(struct epp_buf *out, const struct epp_ext_out *o);
 EPP_MUSTUSE int epp_ext_put_immediate(struct epp_buf *out, int http, struct epp_slice text,
         const struct epp_ext_pair *set, size_t n_set);
 /* The head of a full-duplex body answer for <n> body bytes: the message is these bytes, then the

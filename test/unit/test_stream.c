@@ -1,26 +1,43 @@
 /* test_stream.c - whole conversations: a real HTTP/2 client session against serve/h2 and
- * serve/stream in memory, mode by mode. */
+ * serve/stream in memory. A row is a script of what the gateway sends and what must come back.
+ *
+ * Sent, separated by blanks (`.` behind it: end_of_stream):
+ *   c44 c1e   protocol_config of the next message: request and response mode (e: early body)
+ *   O M<ip>   observability; subset hint <ip> on the next message      S<addr> served endpoint
+ *   P<path>   :path of the next headers       K<name> a header of that name with value "v"
+ *   H G h     POST, GET, response headers     B<text> b<text> body      T t trailers
+ *   0 ~       empty message, malformed one    / half-close    ! RST_STREAM    @<ms> time goes on
+ * Comes back: H h headers, T t trailers, B<n> b<n> streamed body of n bytes, B= b= empty body
+ * answer, Bn! replaced body, Bx emptied, I<code> immediate; `.` end_of_stream; +name set, -name
+ * removed header; * dynamic metadata. */
 #include <nghttp2/nghttp2.h>
 
+#include "proto/ext_proc.pb-c.h"
 #include "serve/health.h"
 #include "serve/stream.h"
 #include "unit.h"
 
+#define PB(name) Envoy__Service__ExtProc__V3__##name
+
 static struct {
         struct epp_h2 *h2;
         nghttp2_session *client;
+        epp_us now;
         struct epp_h2_stats h2_stats;
         struct epp_stream_stats stats;
         struct epp_stream_config cfg;
         struct epp_rpc_handler handlers[1 + EPP_HEALTH_HANDLERS];
         struct epp_health *health;
-        struct epp_buf got; /* DATA the client received */
-        enum epp_jerror scan_error;
-        struct epp_buf up;           /* to send by the client */
-        bool end, has_body;
-        char grpc_status[8];
+        struct epp_buf got;          /* DATA the client received */
+        struct epp_buf up, msg;      /* to send by the client; being built */
+        bool end, has_body, deaf;
+        char grpc_status[8], http_status[8], subset[64], served[64];
         int decided, released, goaways;
+        uint32_t reset_code;
+        enum epp_jerror scan_error;
+        const char *dialect;
         int verdict_http;
+        bool no_rename, pings;
         struct epp_outcome outcome;
 } w;
 
@@ -28,15 +45,27 @@ static void
 decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
 {
         (void)ctx;
+        memset(v, 0, sizeof(*v));
         w.decided++;
         w.has_body = ask->has_body;
+        w.dialect = ask->dialect->name;
         w.scan_error = ask->has_body ? ask->scan->error : EPP_J_OK;
-        v->rename = ask->has_body && ask->scan->n_spans;
+        snprintf(w.subset, sizeof(w.subset), "%s" SLICE_FMT, ask->has_subset ? "=" : "", SLICE_ARG(ask->subset));
+        v->rename = ask->has_body && ask->scan->n_spans && !w.no_rename;
         v->model = EPP_SLICE("new-name");
         v->http = w.verdict_http;
+        v->reason = w.verdict_http == 503 ? "rejected-no-endpoints" : NULL;
         snprintf(v->text, sizeof(v->text), "why");
         snprintf(v->endpoint, sizeof(v->endpoint), "10.0.0.1:80");
         v->ticket = w.verdict_http ? NULL : &w;
+}
+
+static void
+served(void *ctx, void *ticket, struct epp_slice endpoint)
+{
+        (void)ctx;
+        ck_assert_ptr_eq(ticket, &w);
+        snprintf(w.served, sizeof(w.served), SLICE_FMT, SLICE_ARG(endpoint));
 }
 
 static void
@@ -47,6 +76,8 @@ release(void *ctx, void *ticket, const struct epp_outcome *o)
         ck_assert_ptr_eq(ticket, &w);
         w.released++;
 }
+
+/* ---- the client ---- */
 
 static int
 client_data(nghttp2_session *s, uint8_t f, int32_t id, const uint8_t *p, size_t n, void *u)
@@ -60,9 +91,13 @@ static int
 client_header(nghttp2_session *s, const nghttp2_frame *fr, const uint8_t *k, size_t kn,
         const uint8_t *v, size_t vn, uint8_t f, void *u)
 {
+        struct epp_slice name = epp_slice(k, kn);
+
         (void)s, (void)fr, (void)f, (void)u;
-        if (epp_slice_eq(epp_slice(k, kn), EPP_SLICE("grpc-status")))
+        if (epp_slice_eq(name, EPP_SLICE("grpc-status")))
                 snprintf(w.grpc_status, sizeof(w.grpc_status), "%.*s", (int)vn, (const char *)v);
+        if (epp_slice_eq(name, EPP_SLICE(":status")))
+                snprintf(w.http_status, sizeof(w.http_status), "%.*s", (int)vn, (const char *)v);
         return 0;
 }
 
@@ -71,6 +106,15 @@ client_frame(nghttp2_session *s, const nghttp2_frame *f, void *u)
 {
         (void)s, (void)u;
         w.goaways += f->hd.type == NGHTTP2_GOAWAY;
+        w.pings |= f->hd.type == NGHTTP2_PING;
+        return 0;
+}
+
+static int
+client_close(nghttp2_session *s, int32_t id, uint32_t code, void *u)
+{
+        (void)s, (void)id, (void)u;
+        w.reset_code = code;
         return 0;
 }
 
@@ -91,6 +135,7 @@ client_read(nghttp2_session *s, int32_t id, uint8_t *p, size_t n, uint32_t *flag
         return (ssize_t)take;
 }
 
+/* Bytes to and fro until both sides have said all; a deaf client's answers are kept from it. */
 static void
 pump(void)
 {
@@ -102,9 +147,9 @@ pump(void)
                 ssize_t n = nghttp2_session_mem_send(w.client, &p);
 
                 moved = n > 0;
-                if (n > 0)
-                        ck_assert_int_eq(epp_h2_feed(w.h2, epp_slice(p, (size_t)n), 1), 0);
-                while (epp_h2_drain(w.h2, &s, 1) == 1) {
+                if (n > 0 && epp_h2_feed(w.h2, epp_slice(p, (size_t)n), w.now) < 0)
+                        return;
+                while (!w.deaf && epp_h2_drain(w.h2, &s, w.now) == 1) {
                         moved = true;
                         ck_assert_int_eq(nghttp2_session_mem_recv(w.client, (const uint8_t *)s.p, s.n),
                                 (ssize_t)s.n);
@@ -118,9 +163,11 @@ world_init(void)
         nghttp2_session_callbacks *cb;
 
         memset(&w, 0, sizeof(w));
-        w.cfg = (struct epp_stream_config){ { NULL, decide, release },
-                EPP_SLICE("x-gateway-destination-endpoint"), EPP_SLICE("envoy.lb"), 200000,
-                EPP_MODE_DUPLEX, false, &w.stats };
+        w.now = 1;
+        w.cfg = (struct epp_stream_config){ .decider = { NULL, decide, served, release },
+                .hint_key = EPP_SLICE("x-gateway-destination-endpoint"), .hint_ns = EPP_SLICE("envoy.lb"),
+                .max_body = 200000, .upload_timeout = 300000000, .default_mode = EPP_MODE_DUPLEX,
+                .strip_control = true, .stats = &w.stats };
         w.handlers[0] = epp_stream_handler(&w.cfg, 300000);
         ck_assert_int_eq(epp_health_new(&w.health), 0);
         epp_health_handlers(w.health, w.handlers + 1);
@@ -129,6 +176,7 @@ world_init(void)
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, client_data);
         nghttp2_session_callbacks_set_on_header_callback(cb, client_header);
         nghttp2_session_callbacks_set_on_frame_recv_callback(cb, client_frame);
+        nghttp2_session_callbacks_set_on_stream_close_callback(cb, client_close);
         nghttp2_session_client_new(&w.client, cb, NULL);
         nghttp2_session_callbacks_del(cb);
         nghttp2_submit_settings(w.client, 0, NULL, 0);
@@ -137,27 +185,35 @@ world_init(void)
 static void
 world_fini(void)
 {
-        epp_h2_free(w.h2, 2);
+        epp_h2_free(w.h2, w.now + 1);
         epp_health_free(w.health);
         nghttp2_session_del(w.client);
         epp_buf_fini(&w.got);
         epp_buf_fini(&w.up);
+        epp_buf_fini(&w.msg);
         ck_assert_uint_eq(w.stats.begun, w.stats.ended);
+        ck_assert_uint_eq(w.stats.held_bytes, 0);
+}
+
+static int32_t
+call_with(const char *path, const char *type, const char *method, const char *name, const char *value)
+{
+        nghttp2_data_provider data = { { .ptr = NULL }, client_read };
+        const char *const text[][2] = { { ":method", method }, { ":scheme", "http" }, { ":authority", "a" },
+                { ":path", path }, { "content-type", type }, { name, value } };
+        nghttp2_nv h[ARRAY_LEN(text)];
+        size_t n = name ? ARRAY_LEN(text) : ARRAY_LEN(text) - 1;
+
+        for (size_t i = 0; i < n; i++)
+                h[i] = (nghttp2_nv){ (uint8_t *)(uintptr_t)text[i][0], (uint8_t *)(uintptr_t)text[i][1],
+                        strlen(text[i][0]), strlen(text[i][1]), 0 };
+        return nghttp2_submit_request(w.client, NULL, h, n, &data, NULL);
 }
 
 static int32_t
 call(const char *path, const char *type)
 {
-        nghttp2_data_provider data = { { .ptr = NULL }, client_read };
-        nghttp2_nv h[] = {
-                { (uint8_t *)(uintptr_t)":method", (uint8_t *)(uintptr_t)"POST", 7, 4, 0 },
-                { (uint8_t *)(uintptr_t)":scheme", (uint8_t *)(uintptr_t)"http", 7, 4, 0 },
-                { (uint8_t *)(uintptr_t)":authority", (uint8_t *)(uintptr_t)"a", 10, 1, 0 },
-                { (uint8_t *)(uintptr_t)":path", (uint8_t *)(uintptr_t)path, 5, strlen(path), 0 },
-                { (uint8_t *)(uintptr_t)"content-type", (uint8_t *)(uintptr_t)type, 12, strlen(type), 0 },
-        };
-
-        return nghttp2_submit_request(w.client, NULL, h, ARRAY_LEN(h), &data, NULL);
+        return call_with(path, type, "POST", NULL, NULL);
 }
 
 static int32_t
@@ -178,53 +234,335 @@ say(int32_t id, struct epp_slice msg)
         pump();
 }
 
-/* The oneof fields of the answers received so far, as a string of digits. */
+/* ---- scripts ---- */
+
+static void
+put(struct epp_buf *b, const void *p, size_t n)
+{
+        ck_assert_int_eq(epp_buf_append(b, epp_slice(p, n)), 0);
+}
+
+/* A length-delimited field of up to 2^21 bytes. */
+static void
+field(struct epp_buf *b, int no, struct epp_slice v)
+{
+        char head[4] = { (char)(no << 3 | 2), (char)(v.n | 0x80), (char)(v.n >> 7 | 0x80), (char)(v.n >> 14) };
+
+        put(b, head, 4);
+        put(b, v.p, v.n);
+}
+
+static void
+wrap(struct epp_buf *b, int no)
+{
+        struct epp_buf inner = *b;
+
+        *b = (struct epp_buf){ 0 };
+        field(b, no, epp_buf_slice(&inner));
+        epp_buf_fini(&inner);
+}
+
+static void
+header(struct epp_buf *map, const char *name, const char *value)
+{
+        struct epp_buf h = { 0 };
+
+        field(&h, 1, epp_slice_str(name));
+        field(&h, 3, epp_slice_str(value));
+        field(map, 1, epp_buf_slice(&h));
+        epp_buf_fini(&h);
+}
+
+/* Metadata ns { key: value } into the message being built. */
+static void
+metadata(const char *ns, const char *key, const char *value)
+{
+        struct epp_buf b = { 0 }, entry = { 0 };
+
+        field(&b, 3, epp_slice_str(value)); /* Value */
+        wrap(&b, 2);
+        field(&entry, 1, epp_slice_str(key));
+        put(&entry, epp_buf_slice(&b).p, epp_buf_len(&b));
+        wrap(&entry, 1); /* Struct.fields */
+        wrap(&entry, 2);
+        epp_buf_fini(&b);
+        field(&b, 1, epp_slice_str(ns));
+        put(&b, epp_buf_slice(&entry).p, epp_buf_len(&entry));
+        wrap(&b, 1); /* filter_metadata */
+        field(&w.msg, 8, epp_buf_slice(&b));
+        epp_buf_fini(&b);
+        epp_buf_fini(&entry);
+}
+
+static void
+step(int32_t id, char *word, struct epp_buf *headers)
+{
+        size_t n = strlen(word);
+        bool end = n > 1 && word[n - 1] == '.';
+        struct epp_buf b = { 0 };
+        char modes[4] = { 0x08, 0, 0x10, 0 };
+
+        if (end)
+                word[--n] = 0;
+        switch (*word) {
+        case 'c':
+                modes[1] = (char)(word[1] - '0');
+                modes[3] = (char)(word[2] == 'e' ? 1 : word[2] - '0');
+                put(&b, modes, 4);
+                if (word[2] == 'e')
+                        put(&b, "\x18\x01", 2);
+                field(&w.msg, 11, epp_buf_slice(&b));
+                epp_buf_fini(&b);
+                return;
+        case 'O':
+                put(&w.msg, "\x50\x01", 2);
+                return;
+        case 'M':
+                metadata("envoy.lb.subset_hint", "x-gateway-destination-endpoint-subset", word + 1);
+                return;
+        case 'S':
+                metadata("envoy.lb", "x-gateway-destination-endpoint-served", word + 1);
+                return;
+        case 'P':
+                header(headers, ":path", word + 1);
+                return;
+        case 'K':
+                header(headers, word + 1, "v");
+                return;
+        case 'H':
+        case 'G':
+        case 'h':
+                if (*word == 'h')
+                        header(headers, ":status", "200");
+                else
+                        header(headers, ":method", *word == 'H' ? "POST" : "GET");
+                field(&b, 1, epp_buf_slice(headers));
+                epp_buf_fini(headers);
+                break;
+        case 'B':
+        case 'b':
+                field(&b, 1, epp_slice_str(word + 1));
+                break;
+        case '/':
+                w.end = true;
+                nghttp2_session_resume_data(w.client, id);
+                pump();
+                return;
+        case '!':
+                nghttp2_submit_rst_stream(w.client, 0, id, NGHTTP2_CANCEL);
+                pump();
+                return;
+        case '@':
+                w.now += (epp_us)strtol(word + 1, NULL, 10) * 1000;
+                if (epp_h2_tick(w.h2, w.now) == 0)
+                        pump();
+                return;
+        }
+        if (end && strchr("HGh", *word))
+                put(&b, "\x18\x01", 2);
+        else if (end)
+                put(&b, "\x10\x01", 2);
+        if (strchr("HGhBbTt", *word)) {
+                field(&w.msg, *word == 'H' || *word == 'G' ? 2 : *word == 'h' ? 3 : *word == 'B' ? 4
+                        : *word == 'b' ? 5 : *word == 'T' ? 6 : 7, epp_buf_slice(&b));
+        } else if (*word == '~') {
+                put(&w.msg, "\x07", 1);
+        }
+        say(id, epp_buf_slice(&w.msg));
+        epp_buf_fini(&w.msg);
+        epp_buf_fini(&b);
+}
+
+static void
+play(int32_t id, const char *script)
+{
+        struct epp_buf headers = { 0 };
+        char *copy = strdup(script), *save = NULL;
+
+        for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+                step(id, word, &headers);
+        free(copy);
+        epp_buf_fini(&headers);
+}
+
+static void
+tell_body(char *out, size_t size, const PB(BodyResponse) *b)
+{
+        const PB(BodyMutation) *m = b->response ? b->response->body_mutation : NULL;
+
+        if (!m)
+                snprintf(out, size, "=");
+        else if (m->mutation_case == ENVOY__SERVICE__EXT_PROC__V3__BODY_MUTATION__MUTATION_STREAMED_RESPONSE)
+                snprintf(out, size, "%zu%s", m->streamed_response->body.len,
+                        m->streamed_response->end_of_stream ? "." : "");
+        else if (m->mutation_case == ENVOY__SERVICE__EXT_PROC__V3__BODY_MUTATION__MUTATION_BODY)
+                snprintf(out, size, "%zu!", m->body.len);
+        else
+                snprintf(out, size, "x");
+}
+
+static void
+tell_headers(char *out, size_t size, const PB(CommonResponse) *c)
+{
+        const PB(HeaderMutation) *m = c ? c->header_mutation : NULL;
+        size_t at = 0;
+
+        *out = 0;
+        for (size_t i = 0; m && i < m->n_set_headers; i++)
+                at += (size_t)snprintf(out + at, size - at, "+%.*s", (int)m->set_headers[i]->header->key.len,
+                        (const char *)m->set_headers[i]->header->key.data);
+        for (size_t i = 0; m && i < m->n_remove_headers; i++)
+                at += (size_t)snprintf(out + at, size - at, "-%.*s", (int)m->remove_headers[i].len,
+                        (const char *)m->remove_headers[i].data);
+}
+
+/* What came back, in the words of the file's head. */
 static const char *
 answers(void)
 {
-        static char out[64];
+        static char out[4096];
         struct epp_grpc_in g;
         struct epp_slice in = epp_buf_slice(&w.got), m;
-        size_t n = 0;
+        size_t at = 0;
 
+        *out = 0;
         epp_grpc_in_init(&g, 1 << 24);
-        while (epp_grpc_in_next(&g, &in, &m) == 1 && n < sizeof(out) - 1)
-                out[n++] = (char)('0' + (m.p[0] >> 3));
-        out[n] = 0;
+        while (epp_grpc_in_next(&g, &in, &m) == 1 && at < sizeof(out) - 512) {
+                PB(ProcessingResponse) *r = envoy__service__ext_proc__v3__processing_response__unpack(NULL,
+                        m.n, (const uint8_t *)m.p);
+                char body[64] = "", headers[400] = "";
+
+                ck_assert_ptr_nonnull(r);
+                if (r->response_case == 3 || r->response_case == 4) {
+                        tell_body(body, sizeof(body), r->request_body);
+                        tell_headers(headers, sizeof(headers), r->request_body->response);
+                } else if (r->response_case == 1 || r->response_case == 2) {
+                        tell_headers(headers, sizeof(headers), r->request_headers->response);
+                } else if (r->response_case == 7) {
+                        snprintf(body, sizeof(body), "%u", r->immediate_response->status->code);
+                }
+                at += (size_t)snprintf(out + at, sizeof(out) - at, "%s%c%s%s%s", at ? " " : "",
+                        "0HhBbTtI"[r->response_case], body, headers, r->dynamic_metadata ? "*" : "");
+                envoy__service__ext_proc__v3__processing_response__free_unpacked(r, NULL);
+        }
         epp_grpc_in_fini(&g);
         return out;
 }
 
-#define DUPLEX "\x5a\x04\x08\x04\x10\x04"
-#define RH "\x12\x11\x0a\x0f\x0a\x0d\x0a\x07:method\x1a\x02XX" /* a body request */
+#define E "+x-gateway-destination-endpoint"
+#define D "-x-gateway-destination-endpoint"
 
-START_TEST(duplex)
+static const struct row {
+        const char *name, *script, *expect;
+        int decided, released;
+        const char *grpc_status; /* "" while the stream is open */
+} rows[] = {
+        { "full duplex", "c44 H B{} B. h bhi b.", "H" E "* B2. h b2 b0.", 1, 1, "" },
+        { "duplex, one message", "c44 H B{}.", "H" E "* B2.", 1, 0, "" },
+        { "duplex is the default", "H B{}.", "H" E "* B2.", 1, 0, "" },
+        { "held until the end", "c44 H B{", "", 0, 0, "" },
+        { "GET with an end of body", "c44 G B.", "H" E "* B0.", 1, 0, "" },
+        { "no body at all", "c44 G.", "H" E "*", 1, 0, "" },
+        { "body after no body", "c44 G. Bx.", "H" E "*", 1, 0, "" },
+        { "#9 a second end", "c44 H B{}. B. B{}", "H" E "* B2.", 1, 0, "" },
+        { "#40 request trailers", "c44 H B{} T", "H" E "* B2 T", 1, 0, "" },
+        { "trailers without a body", "c44 G T", "H" E "* T", 1, 0, "" },
+        { "trailers twice", "c44 H B{} T T", "H" E "* B2 T", 1, 0, "" },
+        { "trailers after the end", "c44 H B{}. T", "H" E "* B2.", 1, 0, "" },
+        { "#42 response trailers", "c44 G. h bhi t", "H" E "* h b2 t", 1, 1, "" },
+        { "response trailers twice", "c44 G. h t t", "H" E "* h t", 1, 1, "" },
+        { "#43 a response without body", "c44 G. h.", "H" E "* h", 1, 1, "" },
+        { "response body after its end", "c44 G. h bx. by b.", "H" E "* h b1.", 1, 1, "" },
+        { "an empty chunk in the middle", "c44 G. h b bx b.", "H" E "* h b1 b0.", 1, 1, "" },
+        { "#47 response headers skipped", "c44 G. bx.", "H" E "* b1.", 1, 1, "" },
+        { "#7 headers twice", "c44 H H B{}.", "H" E "* B2.", 1, 0, "" },
+        { "#8 response headers first", "c44 h bx.", "h b1.", 0, 0, "" },
+        { "#76 a local reply", "c44 H B{ h bx. T", "h b1. T", 0, 0, "" },
+        { "#6 body first", "B{}.", "", 0, 0, "3" },
+        { "request headers skipped, duplex", "c44 B{} B.", "B2.*", 1, 0, "" },
+        { "request headers skipped, buffered", "c22 B{}.", "B=" E "*", 1, 0, "" },
+        { "request headers skipped, streamed", "c11 B{} Bx.", "B=* B=", 1, 0, "" },
+        { "trailers first", "c44 T", "", 0, 0, "3" },
+        { "#2 nothing set", "0 c44 H B{}.", "H" E "* B2.", 1, 0, "" },
+        { "#1 not protobuf", "~", "", 0, 0, "13" },
+        { "#67 buffered", "c22 H", "H", 0, 0, "" },
+        { "buffered, picked", "c22 H B{}. h bx.", "H B=" E "* h b=", 1, 1, "" },
+        { "#41 buffered, trailers", "c22 H B{} T", "H B=" E "* T", 1, 0, "" },
+        { "#37 buffered, client's own header", "c22 Kx-gateway-destination-endpoint H", "H" D, 0, 0, "" },
+        { "buffered without body", "c22 H. Bx.", "H" E "* B=", 1, 0, "" },
+        { "buffered twice", "c22 H B{}. B{}.", "H B=" E "*", 1, 0, "" },
+        { "partial", "c33 H B{}. h bx.", "H B=" E "* h b=", 1, 1, "" },
+        { "partial, cut", "c33 H B{\"model\":\"a", "H B=" E "*", 1, 0, "" },
+        { "#69 streamed", "c11 H B{} Bx. h bx by.", "H" E "* B= B= h b= b=", 1, 1, "" },
+        { "streamed, trailers", "c11 H B{} T", "H" E "* B= T", 1, 0, "" },
+        { "streamed early", "c1e H B{} Bx B.", "H" E "* B= B= B=", 1, 0, "" },
+        { "streamed early, renamed", "c1e H B{\"model\": B\"a\"} B.",
+                "H" E "* B20! Bx Bx", 1, 0, "" },
+        { "streamed early, slow", "c1e H B{} @60 Bx By.", "H" E "* B= B= B=", 1, 0, "" },
+        { "#70 none", "c00 H h", "H" E "* h", 1, 0, "" },
+        { "#72 observed", "O c44 H B{}. h bx. /", "", 1, 1, "0" },
+        { "#28 nothing at all", "/", "", 0, 0, "0" },
+        { "#54 half-close after the body", "H B{}. /", "H" E "* B2.", 1, 1, "0" },
+        { "#55 half-close before the body", "H /", "", 0, 0, "0" },
+        { "#49 reset during the body", "c44 H B{ !", "", 0, 0, "" },
+        { "#50 reset during the response", "c44 H B{}. h bx !", "H" E "* B2. h b1", 1, 1, "" },
+        { "#33 control headers go", "c44 Kx-llm-d-inference-objective KX-SLO-TTFT-MS H.",
+                "H" E "-x-llm-d-inference-objective-x-slo-ttft-ms*", 1, 0, "" },
+        { "#38 the subset is no header", "c44 Kx-gateway-destination-endpoint-subset H.",
+                "H" E "-x-gateway-destination-endpoint-subset*", 1, 0, "" },
+        { "an upgrade", "c44 Kupgrade H Bx By.", "H" E "* B1 B1.", 1, 0, "" },
+        { "a body that does not come", "c44 H B{ @299000 @2000", "I408", 0, 0, "0" },
+        { "after the pick time does not matter", "c44 H B{}. @301000", "H" E "* B2.", 1, 0, "" },
+};
+
+START_TEST(conversation)
 {
-        int32_t id = process();
+        const struct row *r = &rows[_i];
 
-        say(id, EPP_SLICE(DUPLEX RH));
-        ck_assert_str_eq(answers(), "");
-        say(id, EPP_SLICE("\x22\x04\x0a\x02{}"));
-        ck_assert_int_eq(w.decided, 0);
-        say(id, EPP_SLICE("\x22\x02\x10\x01"));
-        ck_assert_str_eq(answers(), "13");
-        ck_assert_int_eq(w.scan_error, EPP_J_OK);
-        say(id, EPP_SLICE("\x22\x02\x10\x01")); /* Envoy #46237: a second end */
-        ck_assert_str_eq(answers(), "13");
-        ck_assert_int_eq(w.decided, 1);
-        say(id, EPP_SLICE("\x1a\x00"));
-        say(id, EPP_SLICE("\x2a\x04\x0a\x02hi"));
-        ck_assert_str_eq(answers(), "1324");
-        ck_assert_int_eq(w.released, 0);
-        say(id, EPP_SLICE("\x2a\x02\x10\x01"));
-        ck_assert_str_eq(answers(), "13244");
-        ck_assert_int_eq(w.released, 1);
-        ck_assert(w.outcome.complete);
-        ck_assert_uint_eq(w.outcome.bytes, 2);
-        w.end = true;
-        nghttp2_session_resume_data(w.client, id);
+        play(process(), r->script);
         pump();
-        ck_assert_str_eq(w.grpc_status, "0");
+        ck_assert_msg(strcmp(answers(), r->expect) == 0, "%s: %s\nwanted: %s\ngot:    %s", r->name,
+                r->script, r->expect, answers());
+        ck_assert_msg(w.decided == r->decided && w.released == r->released, "%s: %d decided, %d released",
+                r->name, w.decided, w.released);
+        ck_assert_msg(strcmp(w.grpc_status, r->grpc_status) == 0, "%s: status '%s'", r->name, w.grpc_status);
+        ck_assert_int_eq(w.goaways, 0);
+}
+END_TEST
+
+/* What the decider and the counters see. */
+START_TEST(seen)
+{
+        static const struct {
+                const char *script, *dialect, *subset, *served;
+                bool has_body;
+                uint64_t ignored, disconnected;
+        } table[] = {
+                { "c44 P/v1/chat/completions?a=/v1/embeddings H B{}.", "chat", "", "", true, 0, 0 },
+                { "c44 H B{}.", "any", "", "", true, 0, 0 },
+                { "c44 P/x H B{}. B.", "opaque", "", "", true, 1, 0 },
+                { "c44 M10.0.0.1 H B{}.", "any", "=10.0.0.1,", "", true, 0, 0 },
+                { "c44 M10.0.0.1 H M10.0.0.2 B{}.", "any", "=10.0.0.2,", "", true, 0, 0 },
+                { "c44 H M10.0.0.3 B{} T", "any", "", "", true, 0, 0 },
+                { "c44 G. S10.0.0.9:80 h !", "any", "", "10.0.0.9:80", false, 0, 1 },
+                { "c44 H B{}. /", "any", "", "", true, 0, 0 },
+                { "c44 H B{}. !", "any", "", "", true, 0, 1 },
+                { "c44 H B{}. h bx. !", "any", "", "", true, 0, 0 },
+                { "c40 H B{}. h !", "any", "", "", true, 0, 0 },
+                { "c40 H B{}. !", "any", "", "", true, 0, 0 },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+                world_fini();
+                world_init();
+                play(process(), table[i].script);
+                ck_assert_str_eq(w.dialect, table[i].dialect);
+                ck_assert_msg(strcmp(w.subset, table[i].subset) == 0, "%s: subset %s", table[i].script, w.subset);
+                ck_assert_str_eq(w.served, table[i].served);
+                ck_assert(w.has_body == table[i].has_body);
+                ck_assert_uint_eq(w.stats.ignored, table[i].ignored);
+                ck_assert_msg(w.stats.disconnected == table[i].disconnected, "%s", table[i].script);
+        }
 }
 END_TEST
 
@@ -241,116 +579,204 @@ START_TEST(renames)
 {
         int32_t id = process();
 
-        say(id, EPP_SLICE(DUPLEX RH));
-        say(id, EPP_SLICE("\x22\x0e\x0a\x0c{ \"x\":1e400,"));
-        say(id, EPP_SLICE("\x22\x15\x0a\x13 \"model\" : \"old\" , "));
+        play(id, "c44 H B{\"x\":1e400, B\"model\":\"old\",");
         say(id, EPP_SLICE("\x22\x06\x0a\x02 }\x10\x01"));
-        ck_assert_str_eq(answers(), "13");
-        ck_assert(got_contains("{ \"x\":1e400, \"model\" : \"new-name\" ,  }"));
+        ck_assert(got_contains("{\"x\":1e400,\"model\":\"new-name\", }"));
         world_fini();
         world_init();
-        id = process();
-        say(id, EPP_SLICE("\x5a\x02\x08\x02" RH));
-        say(id, EPP_SLICE("\x22\x13\x0a\x0f{\"model\":\"old\"}\x10\x01"));
+        play(process(), "c22 H B{\"model\":\"old\"}.");
+        ck_assert_str_eq(answers(), "H B20!" E "+content-length*");
         ck_assert(got_contains("{\"model\":\"new-name\"}"));
         ck_assert(got_contains("content-length\x1a\x02" "20"));
+        world_fini();
+        world_init();
+        w.no_rename = true; /* #84 */
+        play(process(), "c22 H B{\"model\":\"old\"}.");
+        ck_assert_str_eq(answers(), "H B=" E "*");
 }
 END_TEST
 
-START_TEST(duplex_trailers)
+START_TEST(refused)
 {
-        int32_t id = process();
-
-        say(id, EPP_SLICE(DUPLEX RH));
-        say(id, EPP_SLICE("\x22\x04\x0a\x02{}"));
-        say(id, EPP_SLICE("\x32\x00"));
-        ck_assert_str_eq(answers(), "135");
+        w.verdict_http = 503;
+        play(process(), "c44 G.");
+        ck_assert_str_eq(answers(), "I503");
+        ck_assert(got_contains("rejected-no-endpoints"));
+        ck_assert_str_eq(w.grpc_status, "0");
+        ck_assert_int_eq(w.released, 0);
+        world_fini();
+        world_init();
+        w.verdict_http = 404;
+        play(process(), "c44 H B{}. B.");
+        ck_assert_str_eq(answers(), "I404");
+        ck_assert(!got_contains("x-llm-d-request-dropped-reason"));
+        world_fini();
+        world_init();
+        w.cfg.max_held = 3;
+        play(process(), "c44 H B{ooo");
+        play(process(), "c44 H");
+        ck_assert_str_eq(answers(), "I503");
+        ck_assert_uint_eq(w.stats.crowded, 1);
 }
 END_TEST
 
-START_TEST(other_modes)
+/* <n> body bytes in one message. */
+static void
+say_body(int32_t id, char kind, size_t n, bool end)
+{
+        struct epp_buf b = { 0 }, m = { 0 };
+        char *bytes = malloc(n ? n : 1);
+
+        memset(bytes, ' ', n);
+        field(&b, 1, epp_slice(bytes, n));
+        if (end)
+                put(&b, "\x10\x01", 2);
+        field(&m, kind == 'B' ? 4 : 5, epp_buf_slice(&b));
+        say(id, epp_buf_slice(&m));
+        free(bytes);
+        epp_buf_fini(&b);
+        epp_buf_fini(&m);
+}
+
+/* #15: chunks of 62,000 bytes, the end on the last, no empty tail. */
+START_TEST(chunks)
 {
         static const struct {
-                const char *config, *expect; /* request mode; answers to RH and a whole body */
-                int decided;
-        } rows[] = {
-                { "\x5a\x02\x08\x02", "13", 1 }, { "\x5a\x02\x08\x03", "13", 1 },
-                { "\x5a\x02\x08\x01", "13", 1 },
-        };
+                size_t n;
+                const char *expect;
+        } table[] = { { 61999, "b61999." }, { 62000, "b62000." }, { 62001, "b62000 b1." },
+                { 124000, "b62000 b62000." }, { 0, "b0." } };
+        int32_t last;
 
-        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-                struct epp_buf first = { 0 };
+        for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+                char expect[128];
                 int32_t id;
 
                 world_fini();
                 world_init();
                 id = process();
-                ck_assert_int_eq(epp_buf_append(&first, epp_slice_str(rows[i].config)), 0);
-                ck_assert_int_eq(epp_buf_append(&first, EPP_SLICE(RH)), 0);
-                say(id, epp_buf_slice(&first));
-                ck_assert_str_eq(answers(), "1");
-                say(id, EPP_SLICE("\x22\x06\x0a\x02{}\x10\x01"));
-                ck_assert_str_eq(answers(), rows[i].expect);
-                ck_assert_int_eq(w.decided, rows[i].decided);
-                epp_buf_fini(&first);
+                play(id, "c44 G. h");
+                say_body(id, 'b', table[i].n, true);
+                snprintf(expect, sizeof(expect), "H" E "* h %s", table[i].expect);
+                ck_assert_str_eq(answers(), expect);
+                ck_assert_uint_eq(w.outcome.bytes, table[i].n);
+        }
+        world_fini();
+        world_init();
+        last = process();
+        play(last, "c44 H");
+        say_body(last, 'B', 124001, true);
+        ck_assert_str_eq(answers(), "H" E "* B62000 B62000 B1.");
+}
+END_TEST
+
+/* #14: a byte at a time; #16, #17, #18: limits. */
+START_TEST(sizes)
+{
+        int32_t id = process();
+
+        play(id, "c44 H");
+        for (int i = 0; i < 10000; i++)
+                play(id, "B1");
+        play(id, "B.");
+        ck_assert_str_eq(answers(), "H" E "* B10000.");
+        id = process();
+        epp_buf_drain(&w.got, epp_buf_len(&w.got));
+        play(id, "c44 H");
+        say_body(id, 'B', 150000, false);
+        say_body(id, 'B', 60000, false);
+        ck_assert_str_eq(answers(), "I413");
+        ck_assert_uint_eq(w.stats.held_bytes, 0);
+        say_body(id, 'B', 10, true);
+        ck_assert_str_eq(answers(), "I413");
+        epp_buf_drain(&w.got, epp_buf_len(&w.got));
+        epp_buf_drain(&w.up, epp_buf_len(&w.up)); /* nobody takes it any more */
+        id = process();
+        play(id, "c44 H");
+        put(&w.up, "\0\xff\xff\xff\xff", 5);
+        nghttp2_session_resume_data(w.client, id);
+        pump();
+        ck_assert_str_eq(answers(), "I413");
+        ck_assert_uint_eq(w.stats.too_large, 2);
+        id = process();
+        put(&w.up, "\0\xff\xff\xff\xff", 5);
+        nghttp2_session_resume_data(w.client, id);
+        pump();
+        ck_assert_str_eq(w.grpc_status, "8");
+}
+END_TEST
+
+/* Framing and calls that are none: #21, #22, #23, #25, #26, #27, #29. */
+START_TEST(calls)
+{
+        static const char path[] = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
+        static const struct {
+                const char *path, *type, *method, *name, *value, *bytes;
+                size_t n;
+                bool end;
+                const char *http, *grpc;
+        } table[] = {
+                { "/nobody/Process", "application/grpc", "POST", NULL, NULL, "", 0, false, "200", "12" },
+                { "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "application/grpc", "POST",
+                        NULL, NULL, "", 0, false, "200", "12" },
+                { "/envoy.service.ext_proc.v3.ExternalProcessor/No", "application/grpc+proto", "POST", NULL,
+                        NULL, "", 0, false, "200", "12" },
+                { "nopath", "application/grpc", "POST", NULL, NULL, "", 0, false, "", "" },
+                { "/one", "application/grpc", "POST", NULL, NULL, "", 0, false, "200", "12" },
+                { path, "application/json", "POST", NULL, NULL, "", 0, false, "415", "3" },
+                { path, "application/grpcx", "POST", NULL, NULL, "", 0, false, "415", "3" },
+                { path, "application/grpc;x=y", "GET", NULL, NULL, "", 0, false, "405", "13" },
+                { path, "application/grpc", "POST", "grpc-timeout", "10x", "", 0, false, "400", "13" },
+                { path, "application/grpc", "POST", "grpc-timeout", "123456789S", "", 0, false, "400", "13" },
+                { path, "application/grpc", "POST", "grpc-timeout", "S", "", 0, false, "400", "13" },
+                { path, "application/grpc", "POST", "grpc-timeout", "12345678S", "", 0, true, "200", "0" },
+                { path, "application/grpc", "POST", "grpc-encoding", "gzip", "", 0, false, "200", "12" },
+                { path, "application/grpc", "POST", "grpc-encoding", "identity", "", 0, true, "200", "0" },
+                { path, "application/grpc", "POST", NULL, NULL, "\1\0\0\0\0", 5, false, "200", "13" },
+                { path, "application/grpc", "POST", NULL, NULL, "\2\0\0\0\0", 5, false, "200", "13" },
+                { path, "application/grpc", "POST", NULL, NULL, "\0\0\0\0\2\0", 6, true, "200", "13" },
+                { path, "application/grpc", "POST", NULL, NULL, "\0\0", 2, true, "200", "13" },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+                int32_t id;
+
+                world_fini();
+                world_init();
+                id = call_with(table[i].path, table[i].type, table[i].method, table[i].name, table[i].value);
+                put(&w.up, table[i].bytes, table[i].n);
+                w.end = table[i].end;
+                nghttp2_session_resume_data(w.client, id);
+                pump();
+                ck_assert_msg(strcmp(w.http_status, table[i].http) == 0 &&
+                                      strcmp(w.grpc_status, table[i].grpc) == 0,
+                        "row %zu: %s %s", i, w.http_status, w.grpc_status);
+                ck_assert_uint_eq(epp_h2_calls(w.h2), 0);
+                ck_assert_int_eq(w.goaways, 0);
         }
 }
 END_TEST
 
-START_TEST(bodyless_and_refused)
+/* #19, #20: messages across DATA frames and many in one. */
+START_TEST(any_split)
 {
-        int32_t id = process();
+        static const char text[] = "\0\0\0\0\x0a\x5a\x04\x08\x04\x10\x04\x12\x02\x18\0"
+                "\0\0\0\0\6\x22\4\x0a\2{}" "\0\0\0\0\4\x22\2\x10\1" "\0\0\0\0\2\x1a\0"
+                "\0\0\0\0\6\x2a\4\x0a\2hi" "\0\0\0\0\4\x2a\2\x10\1";
 
-        w.verdict_http = 503;
-        say(id, EPP_SLICE(DUPLEX "\x12\x02\x18\x01"));
-        ck_assert_str_eq(answers(), "7");
-        ck_assert_str_eq(w.grpc_status, "0");
-        ck_assert(!w.has_body);
-        ck_assert_int_eq(w.released, 0);
-}
-END_TEST
+        for (size_t size = 1; size < sizeof(text); size++) {
+                int32_t id;
 
-START_TEST(body_limit)
-{
-        static char big[250000];
-        struct epp_buf m = { 0 };
-        int32_t id = process();
-
-        say(id, EPP_SLICE(DUPLEX RH));
-        ck_assert_int_eq(epp_buf_append(&m, EPP_SLICE("\x22\x94\xa1\x0f\x0a\x90\xa1\x0f")), 0);
-        ck_assert_int_eq(epp_buf_append(&m, epp_slice(big, 250000)), 0);
-        say(id, epp_buf_slice(&m));
-        ck_assert_str_eq(answers(), "7");
-        epp_buf_fini(&m);
-}
-END_TEST
-
-START_TEST(reset_releases_once)
-{
-        int32_t id = process();
-
-        say(id, EPP_SLICE(DUPLEX "\x12\x02\x18\x01"));
-        ck_assert_int_eq(w.decided, 1);
-        nghttp2_submit_rst_stream(w.client, 0, id, NGHTTP2_CANCEL);
-        pump();
-        ck_assert_int_eq(w.released, 1);
-        ck_assert_uint_eq(epp_h2_calls(w.h2), 0);
-}
-END_TEST
-
-START_TEST(refusals)
-{
-        call("/nobody/Process", "application/grpc");
-        pump();
-        ck_assert_str_eq(w.grpc_status, "12");
-        call("/envoy.service.ext_proc.v3.ExternalProcessor/No", "application/grpc+proto");
-        pump();
-        ck_assert_str_eq(w.grpc_status, "12");
-        call("/envoy.service.ext_proc.v3.ExternalProcessor/Process", "application/json");
-        pump();
-        ck_assert_str_eq(w.grpc_status, "3");
-        say(process(), EPP_SLICE("\x07"));
-        ck_assert_str_eq(w.grpc_status, "13");
+                world_fini();
+                world_init();
+                id = process();
+                for (size_t at = 0; at < sizeof(text) - 1; at += size) {
+                        put(&w.up, text + at, EPP_MIN(size, sizeof(text) - 1 - at));
+                        nghttp2_session_resume_data(w.client, id);
+                        pump();
+                }
+                ck_assert_str_eq(answers(), "H" E "* B2. h b2 b0.");
+        }
 }
 END_TEST
 
@@ -360,7 +786,7 @@ START_TEST(reset_storm)
         for (int i = 0; i < 20000; i++) {
                 int32_t id = process();
 
-                say(id, EPP_SLICE(DUPLEX "\x12\x02\x18\x01"));
+                play(id, "c44 G.");
                 nghttp2_submit_rst_stream(w.client, 0, id, NGHTTP2_NO_ERROR);
                 pump();
                 epp_buf_drain(&w.got, epp_buf_len(&w.got));
@@ -371,43 +797,95 @@ START_TEST(reset_storm)
 }
 END_TEST
 
-/* Response headers SEND, body NONE, trailers SEND: released when the stream ends, complete. */
-START_TEST(lean)
+/* #53: headers and reset, over and over, within a second is the rapid-reset attack. */
+START_TEST(rapid_reset)
+{
+        for (int i = 0; i < 10002 && !w.goaways; i++) {
+                int32_t id = process();
+
+                pump();
+                nghttp2_submit_rst_stream(w.client, 0, id, NGHTTP2_CANCEL);
+                pump();
+                if (i == 5000) /* a slower peer is not touched */
+                        w.now += 1000000;
+                if (i == 9999)
+                        ck_assert_int_eq(w.goaways, 0);
+        }
+        ck_assert_int_eq(w.goaways, 0);
+        for (int i = 0; i < 10002 && !w.goaways; i++) {
+                int32_t id = process();
+
+                pump();
+                nghttp2_submit_rst_stream(w.client, 0, id, NGHTTP2_CANCEL);
+                pump();
+        }
+        ck_assert_int_eq(w.goaways, 1);
+        ck_assert_uint_eq(w.h2_stats.abusive, 1);
+}
+END_TEST
+
+/* A silent peer is asked for a sign of life, and given up without one. */
+START_TEST(keepalive)
 {
         int32_t id = process();
 
-        say(id, EPP_SLICE("\x5a\x02\x08\x04\x12\x02\x18\x01"));
-        say(id, EPP_SLICE("\x1a\x12\x0a\x10\x0a\x0e\x0a\x07:status\x1a\x03" "429"));
-        ck_assert_int_eq(w.released, 0);
-        nghttp2_submit_rst_stream(w.client, 0, id, NGHTTP2_NO_ERROR);
+        play(id, "c44 G. h");
+        ck_assert_int_eq(epp_h2_tick(w.h2, w.now += 59000000), 0);
         pump();
-        ck_assert_int_eq(w.released, 1);
-        ck_assert(w.outcome.complete);
-        ck_assert_int_eq(w.outcome.status, 429);
-        ck_assert_uint_eq(w.stats.disconnected, 0);
+        ck_assert(!w.pings);
+        ck_assert_int_eq(epp_h2_next(w.h2), w.now + 1000000);
+        play(id, "@2000"); /* the client answers by itself */
+        ck_assert(w.pings);
+        ck_assert_int_eq(epp_h2_tick(w.h2, w.now += 21000000), 0);
+        w.deaf = true;
+        ck_assert_int_eq(epp_h2_tick(w.h2, w.now += 61000000), 0);
+        ck_assert_int_eq(epp_h2_tick(w.h2, w.now + 19000000), 0);
+        ck_assert_int_eq(epp_h2_tick(w.h2, w.now + 20000000), EPP_EPROTO);
+        ck_assert_uint_eq(w.h2_stats.dead, 1);
+}
+END_TEST
+
+/* #56: a peer that does not read gets no more window after 1 MiB; the bytes come when it reads. */
+START_TEST(backpressure)
+{
+        int32_t id = process();
+        size_t left;
+
+        w.handlers[0].max_message = 1 << 22;
+        play(id, "c44 G. h");
+        w.deaf = true;
+        for (int i = 0; i < 40; i++)
+                say_body(id, 'b', 100000, i == 39);
+        left = epp_buf_len(&w.up);
+        ck_assert_uint_gt(left, 1000000);
+        w.deaf = false;
+        pump();
+        pump();
+        ck_assert_uint_eq(epp_buf_len(&w.up), 0);
+        ck_assert_uint_eq(w.outcome.bytes, 4000000);
+        ck_assert_uint_gt(epp_buf_len(&w.got), 4000000);
 }
 END_TEST
 
 START_TEST(usage)
 {
-        static const char part1[] = "{\"usage\":{\"compl", part2[] = "etion_tokens\":7}}";
-        struct epp_buf m = { 0 };
         int32_t id = process();
 
-        say(id, EPP_SLICE(DUPLEX "\x12\x02\x18\x01"));
+        play(id, "c44 G.");
         say(id, EPP_SLICE("\x1a\x24\x0a\x22\x0a\x20\x0a\x0c" "content-type\x1a\x10" "application/json"));
-        ck_assert_int_eq(epp_buf_append(&m, EPP_SLICE("\x2a\x12\x0a\x10")), 0);
-        ck_assert_int_eq(epp_buf_append(&m, epp_slice(part1, 16)), 0);
-        say(id, epp_buf_slice(&m));
-        epp_buf_fini(&m);
-        ck_assert_int_eq(epp_buf_append(&m, EPP_SLICE("\x2a\x15\x0a\x11")), 0);
-        ck_assert_int_eq(epp_buf_append(&m, epp_slice(part2, 17)), 0);
-        ck_assert_int_eq(epp_buf_append(&m, EPP_SLICE("\x10\x01")), 0);
-        say(id, epp_buf_slice(&m));
-        epp_buf_fini(&m);
+        play(id, "b{\"usage\":{\"compl betion_tokens\":7}}.");
         ck_assert_int_eq(w.released, 1);
         ck_assert_uint_eq(w.outcome.usage.completion, 7);
         ck_assert_uint_eq(w.outcome.bytes, 33);
+        ck_assert(w.outcome.complete);
+}
+END_TEST
+
+START_TEST(marker)
+{
+        w.cfg.response_marker = true;
+        play(process(), "c44 G. h");
+        ck_assert_str_eq(answers(), "H" E "* h+x-went-into-resp-headers");
 }
 END_TEST
 
@@ -432,15 +910,20 @@ START_TEST(health)
         ck_assert(epp_slice_eq(epp_buf_slice(&w.got),
                 EPP_SLICE("\0\0\0\0\2\x08\2\0\0\0\0\2\x08\1")));
         probe(check, EPP_SLICE("\x0a\x01x"), EPP_SLICE("\0\0\0\0\2\x08\1"));
+        probe(check, EPP_SLICE("\x0a\x13inference-extension"), EPP_SLICE("\0\0\0\0\2\x08\1"));
         ck_assert_str_eq(w.grpc_status, "0");
+        call(check, "application/grpc"); /* #80: a name of more than 64 KiB */
+        put(&w.up, "\0\0\x11\0\0", 5);
+        pump();
+        ck_assert_str_eq(w.grpc_status, "8");
 }
 END_TEST
 
 int
 main(void)
 {
-        const TTest *tests[] = { duplex, renames, duplex_trailers, other_modes, bodyless_and_refused,
-                body_limit, reset_releases_once, refusals, reset_storm, health, lean, usage };
+        const TTest *tests[] = { seen, renames, refused, chunks, sizes, calls, any_split, reset_storm,
+                rapid_reset, keepalive, backpressure, usage, marker, health };
         Suite *s = suite_create("stream");
         TCase *tc = tcase_create("stream");
         SRunner *r = srunner_create(s);
@@ -448,6 +931,7 @@ main(void)
 
         tcase_add_checked_fixture(tc, world_init, world_fini);
         tcase_set_timeout(tc, 300);
+        tcase_add_loop_test(tc, conversation, 0, (int)ARRAY_LEN(rows));
         for (size_t i = 0; i < ARRAY_LEN(tests); i++)
                 tcase_add_test(tc, tests[i]);
         suite_add_tcase(s, tc);
