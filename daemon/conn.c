@@ -17,6 +17,7 @@
 
 #define OUTPUT_HIGH (1 << 20) /* above this the socket is slower than we: stop asking h2 */
 #define FIRST_BYTE_SECONDS 10 /* and as long again for the TLS handshake */
+#define TICK_MIN_US 10000     /* ticks come no closer together */
 #define PEERS 64              /* peers whose mistake was named; a ring */
 
 struct conn {
@@ -34,6 +35,8 @@ struct listener {
         struct evconnlistener *ev;
         struct listener_config cfg;
         struct conn *conns;
+        struct event *tick;
+        epp_us next;             /* when tick is armed for */
         char named[PEERS][INET6_ADDRSTRLEN];
         unsigned next_named;
 };
@@ -92,6 +95,38 @@ conn_flush(struct conn *c)
         return true;
 }
 
+/* Has the listener look at its connections at <at>, or at the time it had in mind if earlier. */
+static void
+listener_wake(struct listener *l, epp_us at, epp_us now)
+{
+        epp_us wait = EPP_MAX(at - now, (epp_us)TICK_MIN_US);
+        struct timeval tv = { wait / 1000000, wait % 1000000 };
+
+        if (l->next && l->next <= at)
+                return;
+        l->next = now + wait;
+        evtimer_add(l->tick, &tv);
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *user)
+{
+        struct listener *l = user;
+        epp_us now = loop_now(l->base);
+
+        (void)fd, (void)what;
+        l->next = 0;
+        for (struct conn *c = l->conns, *next; c; c = next) {
+                next = c->next;
+                if (!c->h2)
+                        continue;
+                if (epp_h2_tick(c->h2, now) < 0)
+                        conn_free(c);
+                else if (conn_flush(c))
+                        listener_wake(l, epp_h2_next(c->h2), now);
+        }
+}
+
 static void
 on_read(struct bufferevent *bev, void *user)
 {
@@ -105,7 +140,8 @@ on_read(struct bufferevent *bev, void *user)
                         c->closing = true;
                 evbuffer_drain(in, v.iov_len);
         }
-        (void)conn_flush(c);
+        if (conn_flush(c))
+                listener_wake(c->l, epp_h2_next(c->h2), now);
 }
 
 static void
@@ -239,6 +275,11 @@ listener_new(struct event_base *base, const struct listener_config *cfg, struct 
                 return -ENOMEM;
         l->base = base;
         l->cfg = *cfg;
+        l->tick = evtimer_new(base, on_tick, l);
+        if (!l->tick) {
+                free(l);
+                return -ENOMEM;
+        }
         errno = EINVAL;
         if (len > 0)
                 l->ev = evconnlistener_new_bind(base, on_accept, l,
@@ -247,6 +288,7 @@ listener_new(struct event_base *base, const struct listener_config *cfg, struct 
         if (!l->ev) {
                 int e = errno;
 
+                event_free(l->tick);
                 free(l);
                 return -e;
         }
@@ -303,5 +345,6 @@ listener_free(struct listener *l)
         while (l->conns)
                 conn_free(l->conns);
         evconnlistener_free(l->ev);
+        event_free(l->tick);
         free(l);
 }

@@ -21,6 +21,8 @@
 #include "serve/health.h"
 
 #define DRAIN_STEP_US 100000
+/* Gateways hear of the end late: new streams are served until none has run for this long. */
+#define DRAIN_QUIET_US 1000000
 
 struct eppd {
         struct opt opt;
@@ -44,6 +46,7 @@ struct eppd {
         struct admin *admin;
         struct event *term, *interrupt, *hup, *drain;
         epp_us drain_until; /* 0: not draining */
+        epp_us quiet_since; /* when draining: no stream since */
 };
 
 static void
@@ -125,6 +128,7 @@ start_model(struct eppd *d)
                 return no_start("the scheduler's configuration names an unknown plugin");
         d->director = (struct epp_director){ .pool = d->pool, .models = models, .sched = d->sched,
                 .match = (enum epp_model_match)d->opt.model_match, .log = &d->log };
+        epp_rng_init(&d->director.ids, key); /* not from --seed: ids differ between runs */
         if (sources_new(d->base, &d->opt, &d->director, key, &d->log, &d->source_stats, &d->sources) < 0)
                 return false;
         if (scrapes_new(d->base, &d->opt, d->pool, &d->log, &d->scrape_stats, &d->scrapes) < 0)
@@ -156,9 +160,12 @@ start_listeners(struct eppd *d)
                 if (!d->tls)
                         return no_start("--cert-path: %s", err);
         }
-        d->stream = (struct epp_stream_config){ epp_director_decider(&d->director),
-                epp_slice_str(o->hint_key), epp_slice_str(o->hint_namespace), o->max_body,
-                (enum epp_body_mode)o->default_body_mode, o->response_marker, &d->stream_stats };
+        d->stream = (struct epp_stream_config){ .decider = epp_director_decider(&d->director),
+                .hint_key = epp_slice_str(o->hint_key), .hint_ns = epp_slice_str(o->hint_namespace),
+                .max_body = o->max_body, .max_held = o->max_held, .upload_timeout = o->upload_timeout,
+                .default_mode = (enum epp_body_mode)o->default_body_mode,
+                .response_marker = o->response_marker, .strip_control = o->strip_control,
+                .stats = &d->stream_stats };
         d->handlers[0] = epp_stream_handler(&d->stream, max);
         epp_health_handlers(d->health, d->handlers + 1);
         if (!listen_on(d, o->grpc_port, d->tls, d->handlers, ARRAY_LEN(d->handlers), &d->grpc) ||
@@ -172,19 +179,23 @@ start_listeners(struct eppd *d)
                                  strerror(-r));
 }
 
-/* Runs every DRAIN_STEP_US while draining: leaves when the last stream has ended. */
+/* Runs every DRAIN_STEP_US while draining: leaves when no stream has run for a while. */
 static void
 on_drain(evutil_socket_t fd, short what, void *user)
 {
         struct eppd *d = user;
         struct timeval step = { 0, DRAIN_STEP_US };
+        epp_us now = loop_now(d->base);
 
         (void)fd, (void)what;
-        listener_shutdown(d->grpc, true);
-        if (listener_calls(d->grpc) == 0 || loop_now(d->base) >= d->drain_until)
+        if (listener_calls(d->grpc))
+                d->quiet_since = now;
+        if (now - d->quiet_since >= DRAIN_QUIET_US || now >= d->drain_until) {
+                listener_shutdown(d->grpc, true);
                 event_base_loopbreak(d->base);
-        else
+        } else {
                 evtimer_add(d->drain, &step);
+        }
 }
 
 /* The first signal drains, the second ends at once. */
@@ -200,7 +211,8 @@ on_signal(evutil_socket_t sig, short what, void *user)
                 return;
         }
         epp_log(&d->log, EPP_LOG_INFO, "drain", LOG_N("signal", sig), LOG_N("streams", listener_calls(d->grpc)));
-        d->drain_until = loop_now(d->base) + d->opt.drain_timeout;
+        d->quiet_since = loop_now(d->base);
+        d->drain_until = d->quiet_since + d->opt.drain_timeout;
         epp_health_set(d->health, false);
         listener_shutdown(d->grpc, false);
         evtimer_add(d->drain, &soon);
