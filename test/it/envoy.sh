@@ -1,7 +1,9 @@
 #!/bin/sh
 # envoy.sh get             - prints the path of an Envoy, fetching it into build/ on first use
 # envoy.sh config OPTION=VALUE... - prints an Envoy configuration for eppd
-#   http=PORT admin=PORT epp=PORT req=MODE resp=MODE trailers=SEND|SKIP resphead=SEND|SKIP tls=0|1
+#   http=PORT admin=PORT epp=PORT req=MODE resp=MODE trailers=SEND|SKIP tls=0|1
+#   reqhead=SEND|SKIP resphead=SEND|SKIP early=true|false (body before the headers' answer)
+#   hint=ADDRESSES: a subset hint in the metadata
 # Modes are Envoy's: NONE STREAMED BUFFERED BUFFERED_PARTIAL FULL_DUPLEX_STREAMED.
 set -eu
 version=1.40.0
@@ -24,10 +26,11 @@ get() {
 
 config() {
         http=8081 admin=19000 epp=9002 req=FULL_DUPLEX_STREAMED resp=FULL_DUPLEX_STREAMED
-        trailers=SEND resphead=SEND tls=0
+        trailers=SEND reqhead=SEND resphead=SEND tls=0 early=false hint=
         for option; do
                 case $option in
-                http=* | admin=* | epp=* | req=* | resp=* | trailers=* | resphead=* | tls=*)
+                http=* | admin=* | epp=* | req=* | resp=* | trailers=* | reqhead=* | resphead=* | tls=* | \
+                        early=* | hint=*)
                         eval "${option%%=*}=\${option#*=}" ;;
                 *) echo "envoy.sh: unknown option $option" >&2; exit 2 ;;
                 esac
@@ -39,6 +42,14 @@ config() {
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
         common_tls_context: { validation_context: {} }'
+        filter=
+        [ -z "$hint" ] || filter="
+          - name: envoy.filters.http.set_metadata
+            typed_config:
+              '@type': type.googleapis.com/envoy.extensions.filters.http.set_metadata.v3.Config
+              metadata:
+              - metadata_namespace: envoy.lb.subset_hint
+                value: { x-gateway-destination-endpoint-subset: [\"$hint\"] }"
         cat <<YAML
 admin: { address: { socket_address: { address: 127.0.0.1, port_value: $admin } } }
 static_resources:
@@ -53,6 +64,7 @@ static_resources:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: http
           codec_type: AUTO
+          http_protocol_options: { enable_trailers: true }
           route_config:
             virtual_hosts:
             - name: all
@@ -60,14 +72,18 @@ static_resources:
               routes:
               - match: { prefix: "/" }
                 route: { cluster: endpoints, timeout: 86400s, idle_timeout: 86400s }
-          http_filters:
+          http_filters:$filter
           - name: envoy.filters.http.ext_proc
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor
               grpc_service: { envoy_grpc: { cluster_name: eppd, authority: "eppd" } }
               message_timeout: 10s
+              send_body_without_waiting_for_header_response: $early
+              metadata_options:
+                forwarding_namespaces: { untyped: [envoy.lb.subset_hint] }
+                receiving_namespaces: { untyped: [envoy.lb] }
               processing_mode:
-                request_header_mode: SEND
+                request_header_mode: $reqhead
                 response_header_mode: $resphead
                 request_body_mode: $req
                 response_body_mode: $resp
@@ -83,6 +99,10 @@ static_resources:
     connect_timeout: 5s
     original_dst_lb_config: { use_http_header: true, http_header_name: x-gateway-destination-endpoint }
     circuit_breakers: { thresholds: [{ max_connections: 40000, max_pending_requests: 40000, max_requests: 40000 }] }
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: { http_protocol_options: { enable_trailers: true } }
   - name: eppd
     type: STATIC
     connect_timeout: 5s
@@ -100,5 +120,5 @@ YAML
 case ${1:-} in
 get) get ;;
 config) shift; config "$@" ;;
-*) sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
+*) sed -n '2,7s/^# //p' "$0" >&2; exit 2 ;;
 esac
