@@ -6,8 +6,8 @@
 #define STREAM_WINDOW (1 << 20)      /* a prompt of 1 MiB without a round trip */
 #define CONNECTION_WINDOW (16 << 20) /* thousands of streams share one connection */
 #define HEADER_LIST_MAX (64 << 10)   /* of the gRPC request itself */
-#define QUEUE_MAX (64u << 20)        /* unsent bytes of one call */
-#define UNREAD_MAX (1 << 20)         /* above it no window is given to the call: it can wait */
+#define QUEUE_HIGH (1u << 20)        /* unsent bytes of a call from which its peer must wait */
+#define QUEUE_ALL (256u << 20)       /* unsent bytes of all calls together */
 #define TEXT_MAX 512
 #define SILENCE_US 60000000          /* then a PING */
 #define PING_US 20000000             /* and as long for its answer */
@@ -24,12 +24,12 @@ struct epp_rpc {
         bool open, post, grpc_type, alien_encoding, bad_timeout, answered, finished, half_closed;
         bool spoke;          /* a message came */
         epp_us wake;         /* 0: never */
-        size_t held;         /* bytes whose window has not been given back */
         size_t header_bytes;
         struct epp_slice path;
         char path_text[128];
         struct epp_grpc_in in;
         struct epp_buf out;
+        size_t owed; /* bytes received while too much was unsent: no window for them yet */
         int code;
         char text[TEXT_MAX];
         size_t text_n;
@@ -42,6 +42,7 @@ struct epp_h2 {
         struct epp_h2_stats *stats;
         struct epp_rpc *calls;
         size_t count;
+        size_t queued; /* unsent bytes of all calls */
         epp_us now, heard, pinged; /* pinged: an answer is due, 0 = none */
         epp_us wake;               /* the earliest of the calls', or earlier */
         unsigned early_resets;     /* within the second that began at early_since */
@@ -94,10 +95,11 @@ read_out(nghttp2_session *session, int32_t id, uint8_t *at, size_t n, uint32_t *
         if (take) {
                 memcpy(at, epp_buf_slice(&rpc->out).p, take);
                 epp_buf_drain(&rpc->out, take);
+                rpc->h->queued -= take;
         }
-        if (rpc->held && epp_buf_len(&rpc->out) < UNREAD_MAX / 2) {
-                nghttp2_session_consume_stream(session, id, rpc->held);
-                rpc->held = 0;
+        if (rpc->owed && epp_buf_len(&rpc->out) <= QUEUE_HIGH) {
+                nghttp2_session_consume_stream(session, id, rpc->owed);
+                rpc->owed = 0;
         }
         if (epp_buf_len(&rpc->out) == 0) {
                 epp_buf_fini(&rpc->out); /* attached while data is in flight only */
@@ -128,6 +130,28 @@ epp_rpc_set_user(struct epp_rpc *rpc, void *user)
         rpc->user = user;
 }
 
+/* The peer lets answers lie: what waits is dropped and the call with it. */
+static int
+give_up(struct epp_rpc *rpc)
+{
+        rpc->h->stats->stalled++;
+        rpc->h->queued -= epp_buf_len(&rpc->out);
+        epp_buf_fini(&rpc->out);
+        rpc->finished = true;
+        nghttp2_submit_rst_stream(rpc->h->session, NGHTTP2_FLAG_NONE, rpc->id,
+                NGHTTP2_ENHANCE_YOUR_CALM);
+        return EPP_ETOOBIG;
+}
+
+/* Others wait too, and with this one it would be too much. */
+static bool
+crowded(const struct epp_rpc *rpc, size_t size)
+{
+        size_t others = rpc->h->queued - epp_buf_len(&rpc->out);
+
+        return others && rpc->h->queued + size > QUEUE_ALL;
+}
+
 int
 epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
 {
@@ -139,7 +163,11 @@ epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
                 return 0;
         for (size_t i = 0; i < n; i++)
                 size += v[i].n;
+        if (crowded(rpc, size))
+                return give_up(rpc);
         r = epp_buf_reserve(&rpc->out, EPP_GRPC_PREFIX + size, &at);
+        if (r == EPP_ETOOBIG)
+                return give_up(rpc);
         if (r < 0)
                 return r;
         epp_grpc_prefix(at, size);
@@ -150,6 +178,7 @@ epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
                 at += v[i].n;
         }
         epp_buf_commit(&rpc->out, EPP_GRPC_PREFIX + size);
+        rpc->h->queued += EPP_GRPC_PREFIX + size;
         if (!rpc->answered) {
                 nghttp2_nv f[2] = { nv(":status", "200", 3),
                         nv("content-type", "application/grpc", 16) };
@@ -197,6 +226,7 @@ rpc_free(struct epp_rpc *rpc)
         if (rpc->next)
                 rpc->next->prev = rpc->prev;
         h->count--;
+        h->queued -= epp_buf_len(&rpc->out);
         epp_grpc_in_fini(&rpc->in);
         epp_buf_fini(&rpc->out);
         free(rpc);
@@ -215,7 +245,6 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *use
                 return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
         rpc->h = h;
         rpc->id = frame->hd.stream_id;
-        rpc->out.cap = QUEUE_MAX;
         rpc->next = h->calls;
         if (h->calls)
                 h->calls->prev = rpc;
@@ -339,6 +368,7 @@ begin_call(struct epp_rpc *rpc)
                 return;
         }
         epp_grpc_in_init(&rpc->in, rpc->handler->max_message);
+        rpc->out.cap = rpc->handler->max_queue;
         r = rpc->handler->open(rpc->handler->ctx, rpc, h->now);
         if (r < 0)
                 epp_rpc_finish(rpc, epp_status_grpc(r), epp_slice_str(epp_status_text(r)));
@@ -437,9 +467,10 @@ on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data
                 if (r < 0 && !rpc->finished)
                         framing_error(rpc, r);
         }
+        /* Back-pressure is by call: the window of the connection belongs to all of them. */
         nghttp2_session_consume_connection(session, n);
-        if (rpc && epp_buf_len(&rpc->out) > UNREAD_MAX)
-                rpc->held += n; /* until the peer has read some of our answers */
+        if (rpc && epp_buf_len(&rpc->out) > QUEUE_HIGH)
+                rpc->owed += n;
         else
                 nghttp2_session_consume_stream(session, id, n);
         return 0;

@@ -15,6 +15,7 @@ struct epp_rpc_handler {
         const char *service, *method;
         void *ctx;
         size_t max_message; /* bytes */
+        size_t max_queue;   /* bytes of answers that may wait for the peer to read; 0: no limit */
         /* A call begins. Returns 0 (user set with epp_rpc_set_user) or an error that ends it. */
         int (*open)(void *ctx, struct epp_rpc *rpc, epp_us now);
         /* One message; <msg> is valid during the call only. */
@@ -36,6 +37,7 @@ struct epp_h2_stats {
         uint64_t malformed; /* framing errors */
         uint64_t dead;      /* connections closed because the peer did not answer a PING */
         uint64_t abusive;   /* connections closed for resetting too many calls before they began */
+        uint64_t stalled;   /* reset by us: their peer did not read */
 };
 
 /* A session over <n> handlers (borrowed until _free). stats may be shared; borrowed.
@@ -65,8 +67,8 @@ void epp_h2_shutdown(struct epp_h2 *h, bool final);
 void epp_rpc_set_user(struct epp_rpc *rpc, void *user);
 /* handler->wake is called at <at> (or soon after); 0: not at all. Replaces the last wish. */
 void epp_rpc_wake(struct epp_rpc *rpc, epp_us at);
-/* Queues one message made of the <n> pieces <v>, copied. Returns 0, EPP_ENOMEM, EPP_ETOOBIG
- * (the peer does not read: 64 MiB wait). */
+/* Queues one message made of the <n> pieces <v>, copied. Returns 0, EPP_ENOMEM, EPP_ETOOBIG (the
+ * peer does not read: max_queue bytes wait, or 256 MiB of all calls; the call is reset). */
 EPP_MUSTUSE int epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n);
 /* Ends the call after what is queued, with gRPC <code> and <text> (copied, may be empty). */
 void epp_rpc_finish(struct epp_rpc *rpc, int code, struct epp_slice text);

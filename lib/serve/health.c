@@ -206,6 +206,7 @@ epp_health_handlers(struct epp_health *h, struct epp_rpc_handler out[EPP_HEALTH_
         for (size_t i = 0; i < EPP_HEALTH_HANDLERS; i++)
                 out[i] = (struct epp_rpc_handler){ .service = "grpc.health.v1.Health",
                         .method = methods[i].method, .ctx = h, .max_message = MESSAGE_MAX,
+                        .max_queue = MESSAGE_MAX,
                         .open = methods[i].open, .message = on_message,
                         .half_close = on_half_close, .closed = on_closed };
 }

@@ -11,6 +11,7 @@
 #include "serve/parts.h"
 
 #define CHUNK 62000 /* body bytes per answer: gateways refuse more than 64 KB */
+#define QUEUE_SPARE (8u << 20)
 #define KEEP_MAX 1024 /* bytes of a header that are kept */
 /* STREAMED without waiting: the gateway stops reading its client when its buffer is full, so a
  * large body never ends while its headers are held, and its message timer (200 ms) runs. */
@@ -789,6 +790,9 @@ epp_stream_handler(const struct epp_stream_config *cfg, size_t max_message)
                 .method = "Process",
                 .ctx = (void *)(uintptr_t)cfg,
                 .max_message = max_message,
+                /* A whole body goes back at once, in chunks with a head each; response bodies
+                 * wait for the window long before the rest is used up. */
+                .max_queue = cfg->max_body + cfg->max_body / (CHUNK / EPP_EXT_CHUNK_HEAD) + QUEUE_SPARE,
                 .open = on_open,
                 .message = on_message,
                 .half_close = on_half_close,
