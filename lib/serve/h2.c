@@ -30,6 +30,7 @@ struct epp_rpc {
         struct epp_grpc_in in;
         struct epp_buf out;
         size_t owed; /* bytes received while too much was unsent: no window for them yet */
+        epp_us moved; /* when the peer last took bytes of out, or out began to fill */
         int code;
         char text[TEXT_MAX];
         size_t text_n;
@@ -96,6 +97,7 @@ read_out(nghttp2_session *session, int32_t id, uint8_t *at, size_t n, uint32_t *
                 memcpy(at, epp_buf_slice(&rpc->out).p, take);
                 epp_buf_drain(&rpc->out, take);
                 rpc->h->queued -= take;
+                rpc->moved = rpc->h->now;
         }
         if (rpc->owed && epp_buf_len(&rpc->out) <= QUEUE_HIGH) {
                 nghttp2_session_consume_stream(session, id, rpc->owed);
@@ -131,7 +133,7 @@ epp_rpc_set_user(struct epp_rpc *rpc, void *user)
 }
 
 /* The peer lets answers lie: what waits is dropped and the call with it. */
-static int
+static void
 give_up(struct epp_rpc *rpc)
 {
         rpc->h->stats->stalled++;
@@ -140,16 +142,26 @@ give_up(struct epp_rpc *rpc)
         rpc->finished = true;
         nghttp2_submit_rst_stream(rpc->h->session, NGHTTP2_FLAG_NONE, rpc->id,
                 NGHTTP2_ENHANCE_YOUR_CALM);
-        return EPP_ETOOBIG;
 }
 
-/* Others wait too, and with this one it would be too much. */
+/* Keeps the unsent bytes of all calls below QUEUE_ALL, at the cost of the calls whose peer has read
+ * nothing for the longest time. Returns false when that was <rpc>. One call alone may have more. */
 static bool
-crowded(const struct epp_rpc *rpc, size_t size)
+make_room(struct epp_rpc *rpc, size_t size)
 {
-        size_t others = rpc->h->queued - epp_buf_len(&rpc->out);
+        struct epp_h2 *h = rpc->h;
 
-        return others && rpc->h->queued + size > QUEUE_ALL;
+        while (h->queued > epp_buf_len(&rpc->out) && h->queued + size > QUEUE_ALL) {
+                struct epp_rpc *idle = NULL;
+
+                for (struct epp_rpc *r = h->calls; r; r = r->next)
+                        if (epp_buf_len(&r->out) && (!idle || r->moved < idle->moved))
+                                idle = r;
+                give_up(idle);
+                if (idle == rpc)
+                        return false;
+        }
+        return true;
 }
 
 int
@@ -163,11 +175,11 @@ epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
                 return 0;
         for (size_t i = 0; i < n; i++)
                 size += v[i].n;
-        if (crowded(rpc, size))
-                return give_up(rpc);
+        if (!make_room(rpc, size))
+                return EPP_ETOOBIG;
         r = epp_buf_reserve(&rpc->out, EPP_GRPC_PREFIX + size, &at);
         if (r == EPP_ETOOBIG)
-                return give_up(rpc);
+                give_up(rpc);
         if (r < 0)
                 return r;
         epp_grpc_prefix(at, size);
@@ -177,6 +189,8 @@ epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
                         memcpy(at, v[i].p, v[i].n);
                 at += v[i].n;
         }
+        if (epp_buf_len(&rpc->out) == 0)
+                rpc->moved = rpc->h->now;
         epp_buf_commit(&rpc->out, EPP_GRPC_PREFIX + size);
         rpc->h->queued += EPP_GRPC_PREFIX + size;
         if (!rpc->answered) {

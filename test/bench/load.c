@@ -271,13 +271,11 @@ static bool
 finished(const struct run *run)
 {
         const struct load_options *o = run->opt;
-        uint64_t wait_for = run->begun - run->stalled_resets;
-        uint64_t stalled = (uint64_t)o->stall * o->connections - run->stalled_resets;
 
         if (!run->stop && (!o->requests || run->begun < o->requests))
                 return false;
         /* Streams that never read are not waited for. */
-        return run->ended - run->stalled_resets + EPP_MIN(stalled, wait_for) >= wait_for;
+        return run->ended + (run->stalled - run->stalled_resets) >= run->begun;
 }
 
 /* One look at every connection. False: nothing is left to do. */
@@ -290,7 +288,7 @@ turn(struct run *run, struct conn **conns, int ep, int64_t start)
         int n;
 
         begin(run, conns, start, now);
-        if (hold_over(run, conns, now) || finished(run))
+        if (hold_over(run, conns, now) || finished(run) || (o->deaf && run->stop))
                 return false;
         if (now - start > (int64_t)(o->timeout * 1e6)) {
                 fail(run, "timeout with %" PRIu64 " streams open", run->begun - run->ended);
@@ -385,5 +383,5 @@ main(int argc, char **argv)
         free(conns);
         close(ep);
         report(&run, &before, &after);
-        return run.failed || run.goaways || (run.why[0] && !o.deaf);
+        return run.failed || run.goaways || run.why[0];
 }

@@ -75,7 +75,8 @@ struct run {
         const struct load_options *opt;
         struct plan plan;
         struct hist pick_us;
-        uint64_t begun, ended, failed, answers, goaways, stalled_resets;
+        uint64_t begun, ended, failed, answers, goaways;
+        uint64_t stalled, stalled_resets; /* begun without reading, of those ended */
         uint64_t held;       /* streams that wait for each other */
         int64_t release_at;  /* when they go on; 0: not all are there yet */
         int64_t first_us, last_us; /* when the run began; when the last stream ended */

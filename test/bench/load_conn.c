@@ -466,6 +466,7 @@ conn_begin(struct conn *c, int64_t due)
                 errx(1, "cannot begin a stream: %s", nghttp2_strerror(s->id));
         c->live++;
         c->run->begun++;
+        c->run->stalled += s->stalled;
 }
 
 void
