@@ -190,8 +190,8 @@ take_answer(struct stream *s, const uint8_t *msg, size_t n)
                 return;
         run->answers++;
         if (!answer_read(msg, n, &a) || !count_answer(s, &a)) {
-                fail(run, "stream %d: answer of kind %u (HTTP %u) was not wanted here", s->id, a.kind,
-                        a.http);
+                fail(run, "stream %d: answer of kind %u (HTTP %u) was not wanted here", s->id,
+                        a.kind, a.http);
                 break_off(s);
                 return;
         }
@@ -239,7 +239,8 @@ on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p, s
                 return 0;
         }
         while (n) {
-                size_t size = s->part_n ? message_size(s->part, s->part_n) : message_size(p, n), take;
+                size_t size = message_size(s->part_n ? s->part : p, s->part_n ? s->part_n : n);
+                size_t take;
 
                 if (s->part_n == 0 && size && size <= n) {
                         take_answer(s, p + 5, size - 5);
@@ -350,7 +351,7 @@ tls_connect(struct conn *c)
         struct timeval limit = { 20, 0 };
 
         if (!ctx)
-                ctx = SSL_CTX_new(TLS_client_method()); /* the certificate is self-signed: any will do */
+                ctx = SSL_CTX_new(TLS_client_method()); /* checks no certificate */
         setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
         c->ssl = ctx ? SSL_new(ctx) : NULL;
         if (!c->ssl || SSL_set_alpn_protos(c->ssl, (const unsigned char *)"\x02h2", 3) != 0 ||
@@ -491,7 +492,8 @@ socket_move(struct conn *c, bool write_out, uint8_t *p, size_t n)
                         return 0;
                 return r > 0 ? r : -1;
         }
-        r = write_out ? SSL_write(c->ssl, p, (int)EPP_MIN(n, 1u << 20)) : SSL_read(c->ssl, p, (int)n);
+        r = write_out ? SSL_write(c->ssl, p, (int)EPP_MIN(n, 1u << 20))
+                      : SSL_read(c->ssl, p, (int)n);
         if (r > 0)
                 return r;
         switch (SSL_get_error(c->ssl, (int)r)) {

@@ -1,5 +1,5 @@
-/* load_plan.c - the messages of a stream as Envoy 1.40 was seen to send them: protocol_config on
- * the first, an empty metadata_context on each, the end of a full-duplex body as an empty message. */
+/* load_plan.c - the messages of a stream as Envoy 1.40 was seen to send them: protocol_config
+ * on the first, an empty metadata_context on each, the end of a full-duplex body as an empty one. */
 #include <err.h>
 
 #include "test/bench/load.h"
@@ -191,7 +191,8 @@ static void
 plan_response(struct plan *p, const struct load_options *o, struct bytes *b, struct tally *want)
 {
         static const char *const pairs[][2] = { { ":status", "200" },
-                { "content-type", "text/event-stream" }, { "date", "Mon, 24 Nov 2025 12:00:00 GMT" },
+                { "content-type", "text/event-stream" },
+                { "date", "Mon, 24 Nov 2025 12:00:00 GMT" },
                 { "server", "uvicorn" }, { "x-envoy-upstream-service-time", "12" } };
 
         put_headers(b, 3, pairs, ARRAY_LEN(pairs), false, NULL);

@@ -41,6 +41,7 @@ until_ok() {
 }
 # start_sim ARGS...: simulated model servers; their addresses are in $servers
 start_sim() {
+        rm -f "$dir/sim.log"
         "$vllmsim" --port 0 "$@" >"$dir/sim.log" 2>&1 &
         sim=$!
         pids="$pids $sim"
@@ -51,6 +52,7 @@ start_sim() {
 field() { sed -n "s/.*ev[=\":]*ready[ \"].*$1[=\":]*\([0-9]*\).*/\1/p" "$dir/eppd.log"; }
 # start_eppd ARGS...: its ports are in $grpc $health $admin
 start_eppd() {
+        rm -f "$dir/eppd.log" # the last one's ready line must not be taken for this one's
         "$eppd" --bind-address=127.0.0.1 --grpc-port=0 --grpc-health-port=0 --metrics-port=0 "$@" \
                 >"$dir/eppd.log" 2>&1 &
         eppd_pid=$!
