@@ -17,6 +17,15 @@
 
 struct epp_reflector;
 
+/* Rows that every keep table must begin with, and those of its "metadata". */
+#define EPP_REFLECT_KEEP                                                                          \
+        { "kind", NULL }, { "code", NULL }, { "reason", NULL }, { "message", NULL }, { "details", NULL }
+#define EPP_REFLECT_KEEP_META                                                                     \
+        { "name", NULL }, { "namespace", NULL }, { "uid", NULL }, { "resourceVersion", NULL },    \
+                { "creationTimestamp", NULL }, { "deletionTimestamp", NULL }
+/* And of its "annotations": the end of a streamed list. */
+#define EPP_REFLECT_KEEP_END { "k8s.io/initial-events-end", NULL }
+
 struct epp_reflect_ops {
         /* A full enumeration begins. */
         void (*begin)(void *ctx);
@@ -46,7 +55,6 @@ struct epp_reflect_stats {
         uint64_t errors[8];            /* by enum epp_reflect_error */
         uint64_t relists;              /* full enumerations after the first */
         uint64_t broken;               /* objects or events that could not be read */
-        uint64_t healed;               /* periodic enumerations that found a difference */
 };
 enum epp_reflect_error { EPP_REFLECT_TRANSPORT, EPP_REFLECT_AUTH, EPP_REFLECT_FORBIDDEN,
         EPP_REFLECT_EXPIRED, EPP_REFLECT_BUSY, EPP_REFLECT_SERVER, EPP_REFLECT_FORMAT,
