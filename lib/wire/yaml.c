@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <yaml.h>
 
+#include "base/map.h"
+
 #define DEPTH_MAX 64
 
 struct parse {
@@ -92,12 +94,13 @@ parse_list(struct parse *p, const yaml_event_t *start, struct epp_node **ret)
         return 0;
 }
 
-/* The key in <e> (consumed) into *ret; a key that is there already is refused. */
+/* The key in <e> (consumed) into *ret and <keys>; a key that is there already is refused. */
 static int
-parse_key(struct parse *p, yaml_event_t *e, const struct epp_node *map, struct epp_slice *ret)
+parse_key(struct parse *p, yaml_event_t *e, struct epp_map *keys, struct epp_slice *ret)
 {
         size_t line = e->start_mark.line;
         char what[120];
+        int r;
 
         if (e->type != YAML_SCALAR_EVENT) {
                 yaml_event_delete(e);
@@ -107,32 +110,29 @@ parse_key(struct parse *p, yaml_event_t *e, const struct epp_node *map, struct e
         yaml_event_delete(e);
         if (!ret->p)
                 return EPP_ENOMEM;
-        for (const struct epp_node *c = map->first; c; c = c->next) {
-                if (epp_slice_eq(c->key, *ret)) {
-                        snprintf(what, sizeof(what), "the key \"%.60s\" is there twice", ret->p);
-                        return refuse(p, line, what);
-                }
+        r = epp_map_put(keys, *ret, p);
+        if (r == 0) {
+                snprintf(what, sizeof(what), "the key \"%.60s\" is there twice", ret->p);
+                return refuse(p, line, what);
         }
-        return 0;
+        return r < 0 ? r : 0;
 }
 
 static int
-parse_map(struct parse *p, const yaml_event_t *start, struct epp_node **ret)
+parse_members(struct parse *p, struct epp_node *map, struct epp_map *keys)
 {
-        struct epp_node *n = node_new(p, EPP_NODE_MAP, start), *value, **tail;
+        struct epp_node *value, **tail;
         struct epp_slice key;
         yaml_event_t e;
         int r;
 
-        if (!n)
-                return EPP_ENOMEM;
-        for (tail = &n->first;; tail = &value->next) {
+        for (tail = &map->first;; tail = &value->next) {
                 r = next_event(p, &e);
                 if (r < 0)
                         return r;
                 if (e.type == YAML_MAPPING_END_EVENT)
                         break;
-                r = parse_key(p, &e, n, &key);
+                r = parse_key(p, &e, keys, &key);
                 if (r == 0)
                         r = next_event(p, &e);
                 if (r == 0)
@@ -143,8 +143,21 @@ parse_map(struct parse *p, const yaml_event_t *start, struct epp_node **ret)
                 *tail = value;
         }
         yaml_event_delete(&e);
-        *ret = n;
         return 0;
+}
+
+static int
+parse_map(struct parse *p, const yaml_event_t *start, struct epp_node **ret)
+{
+        struct epp_map keys = { .seed = 0 };
+        int r;
+
+        *ret = node_new(p, EPP_NODE_MAP, start);
+        if (!*ret)
+                return EPP_ENOMEM;
+        r = parse_members(p, *ret, &keys);
+        epp_map_fini(&keys);
+        return r;
 }
 
 /* The node that <e> begins; <e> is consumed in every case. */
