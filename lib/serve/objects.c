@@ -9,6 +9,8 @@ struct entry {
         struct epp_kobj kobj;
         struct epp_slice file;
         unsigned line;
+        size_t order;  /* of reading */
+        bool replaced; /* the same object came again */
 };
 
 struct epp_objects {
@@ -17,8 +19,9 @@ struct epp_objects {
         void *ctx;
         struct epp_arena arena; /* name, ns and file names */
         struct file *files;     /* documents lend text to entries */
-        struct entry **entries; /* pools and models */
+        struct entry **entries; /* pools and models, in the order they were read */
         size_t n, size;
+        size_t others;
         struct epp_slice file;  /* being read */
         bool bad;
 };
@@ -89,7 +92,7 @@ keep(struct epp_objects *o, const struct epp_kobj *k, unsigned line)
         e = malloc(sizeof(*e));
         if (!e)
                 return EPP_ENOMEM;
-        *e = (struct entry){ *k, o->file, line };
+        *e = (struct entry){ .kobj = *k, .file = o->file, .line = line, .order = o->n };
         o->entries[o->n++] = e;
         return 0;
 }
@@ -114,11 +117,24 @@ read_object(struct epp_objects *o, const struct epp_node *doc)
         return keep(o, &k, doc->line);
 }
 
+/* Forgets what the newest file gave. */
+static void
+undo(struct epp_objects *o, size_t n)
+{
+        struct file *f = o->files;
+
+        while (o->n > n)
+                free(o->entries[--o->n]);
+        o->files = f->next;
+        epp_doc_fini(&f->doc);
+        free(f);
+}
+
 int
 epp_objects_add(struct epp_objects *o, struct epp_slice file, struct epp_slice text)
 {
         struct file *f = calloc(1, sizeof(*f));
-        bool before = o->bad;
+        size_t before = o->n;
         int r;
 
         o->file = epp_arena_copy(&o->arena, file);
@@ -139,75 +155,131 @@ epp_objects_add(struct epp_objects *o, struct epp_slice file, struct epp_slice t
         }
         if (r == 0 && o->bad)
                 r = EPP_EINVAL;
-        o->bad |= before;
+        if (r < 0)
+                undo(o, before);
         return r;
+}
+
+static int
+by_text(struct epp_slice a, struct epp_slice b)
+{
+        size_t n = EPP_MIN(a.n, b.n);
+        int c = n ? memcmp(a.p, b.p, n) : 0;
+
+        return c ? c : (a.n > b.n) - (a.n < b.n);
+}
+
+static int
+by_identity(const void *a, const void *b)
+{
+        const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
+        int c = (x->kobj.kind > y->kobj.kind) - (x->kobj.kind < y->kobj.kind);
+
+        c = c ? c : by_text(x->kobj.ns, y->kobj.ns);
+        return c ? c : by_text(x->kobj.name, y->kobj.name);
+}
+
+/* The same object again, as when a file is applied after another, takes the place of the first. */
+static int
+by_identity_and_order(const void *a, const void *b)
+{
+        const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
+        int c = by_identity(a, b);
+
+        return c ? c : (x->order > y->order) - (x->order < y->order);
 }
 
 /* Oldest first; without a time of creation last; then by namespace and name. */
 static int
 by_age(const void *a, const void *b)
 {
-        const struct epp_kobj *x = &(*(struct entry *const *)a)->kobj, *y = &(*(struct entry *const *)b)->kobj;
-        const struct epp_slice *sx[] = { &x->created, &x->ns, &x->name };
-        const struct epp_slice *sy[] = { &y->created, &y->ns, &y->name };
+        const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
+        int c = (x->kobj.created_s > y->kobj.created_s) - (x->kobj.created_s < y->kobj.created_s);
 
-        if ((x->created.n == 0) != (y->created.n == 0))
-                return x->created.n == 0 ? 1 : -1;
-        for (size_t i = 0; i < ARRAY_LEN(sx); i++) {
-                int c = memcmp(sx[i]->n ? sx[i]->p : "", sy[i]->n ? sy[i]->p : "",
-                        EPP_MIN(sx[i]->n, sy[i]->n));
-
-                if (c == 0 && sx[i]->n != sy[i]->n)
-                        c = sx[i]->n < sy[i]->n ? -1 : 1;
-                if (c)
-                        return c;
-        }
-        return 0;
+        return c ? c : by_identity_and_order(a, b);
 }
 
+static void
+sort(struct epp_objects *o)
+{
+        if (o->n == 0)
+                return;
+        qsort(o->entries, o->n, sizeof(*o->entries), by_identity_and_order);
+        for (size_t i = 0; i + 1 < o->n; i++)
+                o->entries[i]->replaced = by_identity(&o->entries[i], &o->entries[i + 1]) == 0;
+        qsort(o->entries, o->n, sizeof(*o->entries), by_age);
+}
+
+/* No namespace is any. */
 static bool
-is_pool_model(const struct epp_objects *o, const struct epp_kobj *k, struct epp_slice pool)
+same_ns(struct epp_slice a, struct epp_slice b)
 {
-        return k->kind == EPP_KOBJ_MODEL && epp_slice_eq(k->ns, o->ns) && epp_slice_eq(k->pool, pool);
+        return a.n == 0 || b.n == 0 || epp_slice_eq(a, b);
 }
 
-/* The pool's name: the one given, or the only InferencePool of the objects, or the only one that
- * models refer to. */
-static int
-find_pool(struct epp_objects *o, struct epp_slice *ret)
+/* One pass over the pools, or over the pools that models refer to, of the name and namespace asked
+ * for or known by now; false (told) when there are two. */
+static bool
+look_for(struct epp_objects *o, enum epp_kobj_kind kind, struct epp_slice *name, struct epp_slice *ns)
 {
-        static const enum epp_kobj_kind order[] = { EPP_KOBJ_POOL, EPP_KOBJ_MODEL };
+        const struct epp_slice want = *name;
+        bool found = false;
 
-        *ret = o->name;
-        for (size_t pass = 0; pass < ARRAY_LEN(order) && ret->n == 0; pass++) {
-                for (size_t i = 0; i < o->n; i++) {
-                        const struct epp_kobj *k = &o->entries[i]->kobj;
-                        struct epp_slice name = k->kind == EPP_KOBJ_POOL ? k->name : k->pool;
+        for (size_t i = 0; i < o->n; i++) {
+                const struct epp_kobj *k = &o->entries[i]->kobj;
+                struct epp_slice its = kind == EPP_KOBJ_POOL ? k->name : k->pool;
 
-                        if (k->kind != order[pass] || epp_slice_eq(name, *ret))
-                                continue;
-                        if (ret->n) {
-                                o->file = o->entries[i]->file;
-                                mistake(o, o->entries[i]->line, "",
-                                        "the objects name more than one pool: give --pool-name");
-                                return EPP_EINVAL;
-                        }
-                        *ret = name;
+                if (k->kind != kind || k->deleted || (want.n && !epp_slice_eq(its, want)) ||
+                        !same_ns(k->ns, o->ns))
+                        continue;
+                if (found && (!epp_slice_eq(its, *name) || !same_ns(k->ns, *ns))) {
+                        o->file = o->entries[i]->file;
+                        mistake(o, o->entries[i]->line, "", epp_slice_eq(its, *name)
+                                ? "the pool is in more than one namespace: give --pool-namespace"
+                                : "the objects name more than one pool: give --pool-name");
+                        return false;
                 }
+                found = true;
+                *name = its;
+                if (ns->n == 0)
+                        *ns = k->ns;
         }
+        return true;
+}
+
+/* The pool served: the one asked for, or the only InferencePool of the objects, or the only one
+ * that models refer to. */
+static int
+find_pool(struct epp_objects *o, struct epp_slice *name, struct epp_slice *ns)
+{
+        *name = o->name;
+        *ns = o->ns;
+        if (!look_for(o, EPP_KOBJ_POOL, name, ns) ||
+                ((name->n == 0 || ns->n == 0) && !look_for(o, EPP_KOBJ_MODEL, name, ns)))
+                return EPP_EINVAL;
+        if (ns->n == 0)
+                *ns = EPP_SLICE("default");
         return 0;
 }
 
+/* Adds the model unless it is not one of this pool, or an older object has its name. */
 static int
-add_model(struct epp_models *models, const struct epp_kobj *k)
+add_model(struct epp_objects *o, struct epp_models *models, const struct entry *e,
+        struct epp_slice pool, struct epp_slice ns)
 {
+        const struct epp_kobj *k = &e->kobj;
         struct epp_target t[EPP_KOBJ_TARGETS];
-        int r;
+        int r = EPP_EINVAL;
 
+        if (k->kind != EPP_KOBJ_MODEL || e->replaced)
+                return 0;
         for (size_t i = 0; i < k->n_targets; i++)
                 t[i] = (struct epp_target){ k->targets[i].name, k->targets[i].weight, 0 };
-        r = epp_models_add(models, k->model, (enum epp_criticality)k->criticality, t, k->n_targets);
-        return r == EPP_EINVAL ? 0 : r; /* an older object has the name: it wins */
+        if (!k->deleted && epp_slice_eq(k->ns, ns) && epp_slice_eq(k->pool, pool))
+                r = epp_models_add(models, k->model, (enum epp_criticality)k->criticality, t,
+                        k->n_targets);
+        o->others += r == EPP_EINVAL;
+        return r == EPP_EINVAL ? 0 : r;
 }
 
 int
@@ -215,22 +287,29 @@ epp_objects_finish(struct epp_objects *o, uint64_t seed, struct epp_models **ret
         struct epp_slice *ret_pool)
 {
         struct epp_models *models;
-        int r = find_pool(o, ret_pool);
+        struct epp_slice ns;
+        int r = find_pool(o, ret_pool, &ns);
 
-        if (r < 0 || o->bad)
-                return EPP_EINVAL;
-        r = epp_models_new(seed, &models);
+        if (r == 0)
+                r = epp_models_new(seed, &models);
         if (r < 0)
                 return r;
-        if (o->n)
-                qsort(o->entries, o->n, sizeof(*o->entries), by_age);
+        for (size_t i = 0; i < o->n; i++)
+                if (o->entries[i]->kobj.ns.n == 0)
+                        o->entries[i]->kobj.ns = ns;
+        sort(o);
         for (size_t i = 0; i < o->n && r == 0; i++)
-                if (is_pool_model(o, &o->entries[i]->kobj, *ret_pool))
-                        r = add_model(models, &o->entries[i]->kobj);
+                r = add_model(o, models, o->entries[i], *ret_pool, ns);
         if (r < 0) {
                 epp_models_free(models);
                 return r;
         }
         *ret = models;
         return 0;
+}
+
+size_t
+epp_objects_others(const struct epp_objects *o)
+{
+        return o->others;
 }

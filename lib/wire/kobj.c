@@ -15,7 +15,18 @@ mistake(struct decode *d, const struct epp_node *n, const char *field, const cha
         d->fn(d->ctx, n ? n->line : d->line, field, what);
 }
 
-/* Text of at most <max> bytes. Absent is fine unless <required>. */
+/* The CRDs limit characters, not bytes. */
+static size_t
+characters(struct epp_slice s)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < s.n; i++)
+                n += (s.p[i] & 0xc0) != 0x80;
+        return n;
+}
+
+/* Text of at most <max> characters. Absent is fine unless <required>. */
 static struct epp_slice
 text(struct decode *d, const struct epp_node *parent, const char *key, const char *field, size_t max,
         bool required)
@@ -29,7 +40,7 @@ text(struct decode *d, const struct epp_node *parent, const char *key, const cha
         }
         if (n->kind != EPP_NODE_SCALAR)
                 mistake(d, n, field, "must be text");
-        else if (n->text.n > max)
+        else if (characters(n->text) > max)
                 mistake(d, n, field, "is too long");
         else if (required && n->text.n == 0)
                 mistake(d, n, field, "must not be empty");
@@ -140,10 +151,12 @@ decode_targets(struct decode *d, const struct epp_node *list, struct epp_kobj *o
                 int64_t w = 0;
 
                 if (o->n_targets == EPP_KOBJ_TARGETS) {
-                        mistake(d, n, "spec.targetModels", "more than 64 targets");
+                        mistake(d, n, "spec.targetModels", "more than 10 targets");
                         return;
                 }
-                t->name = text(d, n, "name", "spec.targetModels[].name", 253, true);
+                t->name = text(d, n, "name", "spec.targetModels[].name", 253, false);
+                if (!epp_node_get(n, "name"))
+                        mistake(d, n, "spec.targetModels[].name", "is required");
                 if (weight)
                         integer(d, weight, "spec.targetModels[].weight", 1, 1000000, &w);
                 t->weight = (uint32_t)w;
@@ -170,9 +183,58 @@ decode_objective(struct decode *d, const struct epp_node *spec, struct epp_kobj 
         int64_t priority = 0;
 
         if (n)
-                integer(d, n, "spec.priority", INT32_MIN, INT32_MAX, &priority);
-        o->priority = (int32_t)priority;
+                integer(d, n, "spec.priority", INT64_MIN, INT64_MAX, &priority);
+        o->priority = (int32_t)EPP_MAX(EPP_MIN(priority, (int64_t)INT32_MAX), (int64_t)INT32_MIN);
         pool_ref(d, spec, o);
+}
+
+/* The list <key>, or NULL when it is absent or none (said). */
+static const struct epp_node *
+list(struct decode *d, const struct epp_node *parent, const char *key, const char *field)
+{
+        const struct epp_node *n = epp_node_get(parent, key);
+
+        if (!n || n->kind == EPP_NODE_LIST)
+                return n;
+        mistake(d, n, field, "must be a list");
+        return NULL;
+}
+
+static void
+check_match(struct decode *d, const struct epp_node *match)
+{
+        const struct epp_node *model = epp_node_get(match, "model");
+        struct epp_slice type;
+
+        if (!model) {
+                mistake(d, match, "spec.rules[].matches[].model", "is required");
+                return;
+        }
+        text(d, model, "value", "spec.rules[].matches[].model.value", SIZE_MAX, true);
+        type = text(d, model, "type", "spec.rules[].matches[].model.type", 63, false);
+        if (type.n && !epp_slice_eq(type, EPP_SLICE("Exact")))
+                mistake(d, model, "spec.rules[].matches[].model.type", "must be Exact");
+}
+
+static void
+check_rule(struct decode *d, const struct epp_node *rule)
+{
+        const struct epp_node *matches = list(d, rule, "matches", "spec.rules[].matches");
+        const struct epp_node *targets = list(d, rule, "targets", "spec.rules[].targets"), *weight;
+        int64_t w;
+
+        for (const struct epp_node *n = matches ? matches->first : NULL; n; n = n->next)
+                check_match(d, n);
+        if (targets && !targets->first)
+                mistake(d, targets, "spec.rules[].targets", "must not be empty");
+        for (const struct epp_node *n = targets ? targets->first : NULL; n; n = n->next) {
+                text(d, n, "modelRewrite", "spec.rules[].targets[].modelRewrite", SIZE_MAX, false);
+                if (!epp_node_get(n, "modelRewrite"))
+                        mistake(d, n, "spec.rules[].targets[].modelRewrite", "is required");
+                weight = epp_node_get(n, "weight");
+                if (weight)
+                        integer(d, weight, "spec.rules[].targets[].weight", 1, 1000000, &w);
+        }
 }
 
 static void
@@ -182,6 +244,9 @@ decode_rewrite(struct decode *d, const struct epp_node *spec, struct epp_kobj *o
 
         if (!rules || rules->kind != EPP_NODE_LIST)
                 mistake(d, rules ? rules : spec, "spec.rules", "must be a list");
+        else
+                for (const struct epp_node *n = rules->first; n; n = n->next)
+                        check_rule(d, n);
         o->spec = spec;
         pool_ref(d, spec, o);
 }
@@ -200,6 +265,50 @@ static const struct {
                 decode_rewrite },
 };
 
+/* Takes <n> digits and one of <after> from the front of <s>. */
+static bool
+take_number(struct epp_slice *s, size_t n, const char *after, int64_t *ret)
+{
+        int64_t v = 0;
+
+        if (s->n <= n)
+                return false;
+        for (size_t i = 0; i < n; i++) {
+                if (s->p[i] < '0' || s->p[i] > '9')
+                        return false;
+                v = v * 10 + (s->p[i] - '0');
+        }
+        if (!memchr(after, s->p[n], strlen(after)))
+                return false;
+        *s = epp_slice(s->p + n + 1, s->n - n - 1);
+        *ret = v;
+        return true;
+}
+
+/* Days since 1970-01-01; years begin in March here, so that the leap day is their last. */
+static int64_t
+days(int64_t y, int64_t m, int64_t d)
+{
+        y -= m <= 2;
+        m = (m + 9) % 12;
+        return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + d - 1 - 719468;
+}
+
+/* RFC 3339 in UTC, as API servers write it; anything else counts as the newest. */
+static int64_t
+seconds(struct epp_slice s)
+{
+        int64_t y, mo, d, h, mi, sec;
+
+        if (!take_number(&s, 4, "-", &y) || !take_number(&s, 2, "-", &mo) ||
+                !take_number(&s, 2, "Tt ", &d) || !take_number(&s, 2, ":", &h) ||
+                !take_number(&s, 2, ":", &mi) || !take_number(&s, 2, "Zz.", &sec))
+                return INT64_MAX;
+        if (mo < 1 || mo > 12 || d < 1 || d > 31 || h > 23 || mi > 59 || sec > 60)
+                return INT64_MAX;
+        return ((days(y, mo, d) * 24 + h) * 60 + mi) * 60 + sec;
+}
+
 static void
 decode_meta(struct decode *d, const struct epp_node *doc, struct epp_kobj *o)
 {
@@ -211,9 +320,9 @@ decode_meta(struct decode *d, const struct epp_node *doc, struct epp_kobj *o)
         }
         o->name = text(d, meta, "name", "metadata.name", 253, true);
         o->ns = text(d, meta, "namespace", "metadata.namespace", 63, false);
-        if (!o->ns.n)
-                o->ns = EPP_SLICE("default");
-        o->created = text(d, meta, "creationTimestamp", "metadata.creationTimestamp", 40, false);
+        o->created_s = seconds(
+                text(d, meta, "creationTimestamp", "metadata.creationTimestamp", 40, false));
+        o->deleted = epp_node_get(meta, "deletionTimestamp") != NULL;
 }
 
 int

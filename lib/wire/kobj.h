@@ -5,21 +5,22 @@
 
 #include "wire/yaml.h"
 
-#define EPP_KOBJ_TARGETS 64
+#define EPP_KOBJ_TARGETS 10 /* as the CRD has it */
 #define EPP_KOBJ_PORTS 8
 
 enum epp_kobj_kind { EPP_KOBJ_OTHER, EPP_KOBJ_POOL, EPP_KOBJ_MODEL, EPP_KOBJ_OBJECTIVE,
         EPP_KOBJ_REWRITE };
 
 struct epp_kobj_target {
-        struct epp_slice name;
+        struct epp_slice name; /* may be empty, as the CRD allows it */
         uint32_t weight; /* 0: none */
 };
 /* All text is lent by the document. */
 struct epp_kobj {
         enum epp_kobj_kind kind;
-        struct epp_slice group, name, ns; /* ns: "default" when the object has none */
-        struct epp_slice created;         /* RFC 3339, empty when absent (sorts last) */
+        struct epp_slice group, name, ns; /* ns: empty when the object has none */
+        int64_t created_s;                /* since 1970; INT64_MAX: none, or not readable */
+        bool deleted;                     /* deletionTimestamp is set: as good as gone */
         struct epp_slice pool;            /* poolRef.name */
         /* pool */
         unsigned ports[EPP_KOBJ_PORTS];
@@ -30,8 +31,8 @@ struct epp_kobj {
         struct epp_kobj_target targets[EPP_KOBJ_TARGETS];
         size_t n_targets;
         /* objective */
-        int32_t priority;
-        const struct epp_node *spec;      /* of a rewrite: its rules are read by a later user */
+        int32_t priority;                 /* clamped: the older CRD lets any number through */
+        const struct epp_node *spec;      /* of a rewrite: its rules, checked, for a later user */
 };
 
 /* Hears of each mistake: the line, the field's path, what is wrong. */
