@@ -5,10 +5,17 @@
 
 #include "base/map.h"
 
+struct objective {
+        int32_t priority;
+        struct epp_slice name;
+        char text[];
+};
+
 struct epp_models {
-        struct epp_map names;
+        struct epp_map names, objectives, rewrites; /* of rewrites the exact ones */
         struct epp_model **list;
         size_t n, size;
+        struct epp_model *generic; /* rewrite of all others */
 };
 
 int
@@ -18,9 +25,18 @@ epp_models_new(uint64_t seed, struct epp_models **ret)
 
         if (!m)
                 return EPP_ENOMEM;
-        m->names.seed = seed;
+        m->names.seed = m->objectives.seed = m->rewrites.seed = seed;
         *ret = m;
         return 0;
+}
+
+/* Frees a map and its values, which are one block each. */
+static void
+free_values(struct epp_map *map)
+{
+        for (size_t i = 0; i < map->size; i++)
+                free(map->cells[i].value);
+        epp_map_fini(map);
 }
 
 void
@@ -28,6 +44,9 @@ epp_models_free(struct epp_models *m)
 {
         if (!m)
                 return;
+        free_values(&m->objectives);
+        free_values(&m->rewrites);
+        free(m->generic);
         for (size_t i = 0; i < m->n; i++)
                 free(m->list[i]);
         free(m->list);
@@ -116,6 +135,68 @@ struct epp_model *const *
 epp_models_list(const struct epp_models *m)
 {
         return m->list;
+}
+
+int
+epp_models_add_objective(struct epp_models *m, struct epp_slice name, int32_t priority)
+{
+        struct objective *o;
+        char *at;
+
+        if (epp_map_get(&m->objectives, name))
+                return EPP_EINVAL;
+        o = malloc(sizeof(*o) + name.n);
+        if (!o)
+                return EPP_ENOMEM;
+        at = o->text;
+        o->name = keep(&at, name);
+        o->priority = priority;
+        if (epp_map_put(&m->objectives, o->name, o) < 0) {
+                free(o);
+                return EPP_ENOMEM;
+        }
+        return 0;
+}
+
+int32_t
+epp_models_priority(const struct epp_models *m, struct epp_slice name)
+{
+        const struct objective *o = epp_map_get(&m->objectives, name);
+
+        return o ? o->priority : 0;
+}
+
+int
+epp_models_add_rewrite(struct epp_models *m, struct epp_slice model, const struct epp_target *targets, size_t n)
+{
+        struct epp_model *w;
+
+        if (model.n ? epp_map_get(&m->rewrites, model) != NULL : m->generic != NULL)
+                return 0;
+        w = model_new(model, targets, n);
+        if (!w)
+                return EPP_ENOMEM;
+        if (model.n == 0) {
+                m->generic = w;
+        } else if (epp_map_put(&m->rewrites, w->name, w) < 0) {
+                free(w);
+                return EPP_ENOMEM;
+        }
+        return 0;
+}
+
+struct epp_model *
+epp_models_rewrite(const struct epp_models *m, struct epp_slice model)
+{
+        struct epp_model *w = epp_map_get(&m->rewrites, model);
+
+        return w ? w : m->generic;
+}
+
+size_t
+epp_models_rewrites(const struct epp_models *m)
+{
+        return m->rewrites.n + (m->generic != NULL);
 }
 
 const struct epp_target *

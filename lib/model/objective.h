@@ -1,4 +1,5 @@
-/* objective.h - the models of the pool: name -> criticality and target models.
+/* objective.h - what a request asks for: models (name -> criticality and target models), objectives
+ * (name -> priority) and rewrites (name -> other target models).
  * Replaced as a whole: a reload builds a new set and swaps it. Knows: base. */
 #ifndef EPP_OBJECTIVE_H
 #define EPP_OBJECTIVE_H
@@ -34,6 +35,18 @@ EPP_MUSTUSE int epp_models_add(struct epp_models *m, struct epp_slice name,
 struct epp_model *epp_models_find(const struct epp_models *m, struct epp_slice name);
 size_t epp_models_count(const struct epp_models *m);
 struct epp_model *const *epp_models_list(const struct epp_models *m);
+
+/* Objective <name>; an older one of the same name stays. Returns 0, EPP_EINVAL, EPP_ENOMEM. */
+EPP_MUSTUSE int epp_models_add_objective(struct epp_models *m, struct epp_slice name, int32_t priority);
+/* Its priority; 0 when there is none of this name. */
+int32_t epp_models_priority(const struct epp_models *m, struct epp_slice name);
+/* A rewrite of <model>, or of every model that has none of its own (empty name); one that stands
+ * already has precedence, and that is no error. Returns 0 or EPP_ENOMEM. */
+EPP_MUSTUSE int epp_models_add_rewrite(struct epp_models *m, struct epp_slice model,
+        const struct epp_target *targets, size_t n);
+/* The rewrite for <model>, to be drawn from, or NULL. */
+struct epp_model *epp_models_rewrite(const struct epp_models *m, struct epp_slice model);
+size_t epp_models_rewrites(const struct epp_models *m);
 
 /* Draws a target: uniform when the first has no weight, else by weight (a missing one counts 0;
  * all 0 is uniform). NULL when the model has none: the name itself is the target. */

@@ -1,6 +1,8 @@
 /* objects.c - see objects.h. */
 #include "serve/objects.h"
 
+#include "serve/roster.h"
+
 struct file {
         struct file *next;
         struct epp_doc doc;
@@ -19,7 +21,7 @@ struct epp_objects {
         void *ctx;
         struct epp_arena arena; /* name, ns and file names */
         struct file *files;     /* documents lend text to entries */
-        struct entry **entries; /* pools and models, in the order they were read */
+        struct entry **entries; /* in the order they were read */
         size_t n, size;
         size_t others;
         struct epp_slice file;  /* being read */
@@ -112,7 +114,7 @@ read_object(struct epp_objects *o, const struct epp_node *doc)
         }
         if (epp_kobj_decode(doc, &k, mistake, o) < 0)
                 return 0; /* said; the other objects are read all the same */
-        if (k.kind != EPP_KOBJ_POOL && k.kind != EPP_KOBJ_MODEL)
+        if (k.kind == EPP_KOBJ_OTHER)
                 return 0;
         return keep(o, &k, doc->line);
 }
@@ -179,7 +181,6 @@ by_identity(const void *a, const void *b)
         return c ? c : by_text(x->kobj.name, y->kobj.name);
 }
 
-/* The same object again, as when a file is applied after another, takes the place of the first. */
 static int
 by_identity_and_order(const void *a, const void *b)
 {
@@ -189,25 +190,15 @@ by_identity_and_order(const void *a, const void *b)
         return c ? c : (x->order > y->order) - (x->order < y->order);
 }
 
-/* Oldest first; without a time of creation last; then by namespace and name. */
-static int
-by_age(const void *a, const void *b)
-{
-        const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
-        int c = (x->kobj.created_s > y->kobj.created_s) - (x->kobj.created_s < y->kobj.created_s);
-
-        return c ? c : by_identity_and_order(a, b);
-}
-
+/* Of the same object again, as when a file is applied after another, only the last counts. */
 static void
-sort(struct epp_objects *o)
+mark_replaced(struct epp_objects *o)
 {
         if (o->n == 0)
                 return;
         qsort(o->entries, o->n, sizeof(*o->entries), by_identity_and_order);
         for (size_t i = 0; i + 1 < o->n; i++)
                 o->entries[i]->replaced = by_identity(&o->entries[i], &o->entries[i + 1]) == 0;
-        qsort(o->entries, o->n, sizeof(*o->entries), by_age);
 }
 
 /* No namespace is any. */
@@ -262,50 +253,31 @@ find_pool(struct epp_objects *o, struct epp_slice *name, struct epp_slice *ns)
         return 0;
 }
 
-/* Adds the model unless it is not one of this pool, or an older object has its name. */
-static int
-add_model(struct epp_objects *o, struct epp_models *models, const struct entry *e,
-        struct epp_slice pool, struct epp_slice ns)
-{
-        const struct epp_kobj *k = &e->kobj;
-        struct epp_target t[EPP_KOBJ_TARGETS];
-        int r = EPP_EINVAL;
-
-        if (k->kind != EPP_KOBJ_MODEL || e->replaced)
-                return 0;
-        for (size_t i = 0; i < k->n_targets; i++)
-                t[i] = (struct epp_target){ k->targets[i].name, k->targets[i].weight, 0 };
-        if (!k->deleted && epp_slice_eq(k->ns, ns) && epp_slice_eq(k->pool, pool))
-                r = epp_models_add(models, k->model, (enum epp_criticality)k->criticality, t,
-                        k->n_targets);
-        o->others += r == EPP_EINVAL;
-        return r == EPP_EINVAL ? 0 : r;
-}
-
 int
 epp_objects_finish(struct epp_objects *o, uint64_t seed, struct epp_models **ret,
         struct epp_slice *ret_pool)
 {
-        struct epp_models *models;
-        struct epp_slice ns;
-        int r = find_pool(o, ret_pool, &ns);
+        struct epp_roster_pool pool = { .group = { NULL, 0 } };
+        const struct epp_kobj **list;
+        size_t n = 0;
+        int r = find_pool(o, ret_pool, &pool.ns);
 
-        if (r == 0)
-                r = epp_models_new(seed, &models);
         if (r < 0)
                 return r;
+        pool.name = *ret_pool;
         for (size_t i = 0; i < o->n; i++)
                 if (o->entries[i]->kobj.ns.n == 0)
-                        o->entries[i]->kobj.ns = ns;
-        sort(o);
-        for (size_t i = 0; i < o->n && r == 0; i++)
-                r = add_model(o, models, o->entries[i], *ret_pool, ns);
-        if (r < 0) {
-                epp_models_free(models);
-                return r;
-        }
-        *ret = models;
-        return 0;
+                        o->entries[i]->kobj.ns = pool.ns;
+        list = calloc(EPP_MAX(o->n, (size_t)1), sizeof(const struct epp_kobj *));
+        if (!list)
+                return EPP_ENOMEM;
+        mark_replaced(o);
+        for (size_t i = 0; i < o->n; i++)
+                if (!o->entries[i]->replaced)
+                        list[n++] = &o->entries[i]->kobj;
+        r = epp_roster_build(list, n, &pool, seed, ret, &o->others);
+        free(list);
+        return r;
 }
 
 size_t

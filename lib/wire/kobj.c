@@ -1,6 +1,14 @@
 /* kobj.c - see kobj.h. Every mistake is reported, not just the first. */
 #include "wire/kobj.h"
 
+static const struct epp_jkeep annotations[] = { { "k8s.io/initial-events-end", NULL }, { NULL, NULL } };
+static const struct epp_jkeep metadata[] = { { "name", NULL }, { "namespace", NULL }, { "uid", NULL },
+        { "resourceVersion", NULL }, { "creationTimestamp", NULL }, { "deletionTimestamp", NULL },
+        { "annotations", annotations }, { NULL, NULL } };
+const struct epp_jkeep epp_kobj_keep[] = { { "kind", NULL }, { "apiVersion", NULL }, { "code", NULL },
+        { "reason", NULL }, { "message", NULL }, { "details", NULL }, { "metadata", metadata }, { "spec", NULL },
+        { NULL, NULL } };
+
 struct decode {
         epp_mistake_fn fn;
         void *ctx;
@@ -71,10 +79,15 @@ pool_ref(struct decode *d, const struct epp_node *spec, struct epp_kobj *o)
 {
         const struct epp_node *ref = epp_node_get(spec, "poolRef");
 
-        if (!ref)
+        if (!ref) {
                 mistake(d, spec, "spec.poolRef", "is required");
-        else
-                o->pool = text(d, ref, "name", "spec.poolRef.name", 253, true);
+                return;
+        }
+        o->pool = text(d, ref, "name", "spec.poolRef.name", 253, true);
+        o->pool_group = text(d, ref, "group", "spec.poolRef.group", 253, false);
+        if (!o->pool_group.n)
+                o->pool_group = o->kind == EPP_KOBJ_MODEL ? EPP_SLICE("inference.networking.x-k8s.io")
+                                                          : EPP_SLICE("inference.networking.k8s.io");
 }
 
 static void
@@ -112,10 +125,15 @@ static void
 decode_pool(struct decode *d, const struct epp_node *spec, struct epp_kobj *o)
 {
         const struct epp_node *selector = epp_node_get(spec, "selector");
+        bool v1 = epp_slice_eq(o->group, EPP_SLICE("inference.networking.k8s.io"));
 
         if (selector && selector->kind != EPP_NODE_MAP)
                 mistake(d, selector, "spec.selector", "must be a map");
-        if (epp_slice_eq(o->group, EPP_SLICE("inference.networking.k8s.io")))
+        o->selector = v1 ? epp_node_get(selector, "matchLabels") : selector;
+        for (const struct epp_node *n = o->selector ? o->selector->first : NULL; n; n = n->next)
+                if (n->kind != EPP_NODE_SCALAR || n->text.n > 63)
+                        mistake(d, n, v1 ? "spec.selector.matchLabels" : "spec.selector", "must map labels to text");
+        if (v1)
                 pool_v1(d, spec, o);
         else
                 add_port(d, epp_node_get(spec, "targetPortNumber"), "spec.targetPortNumber", o);
@@ -320,6 +338,8 @@ decode_meta(struct decode *d, const struct epp_node *doc, struct epp_kobj *o)
         }
         o->name = text(d, meta, "name", "metadata.name", 253, true);
         o->ns = text(d, meta, "namespace", "metadata.namespace", 63, false);
+        o->uid = text(d, meta, "uid", "metadata.uid", 253, false);
+        o->version = text(d, meta, "resourceVersion", "metadata.resourceVersion", 253, false);
         o->created_s = seconds(
                 text(d, meta, "creationTimestamp", "metadata.creationTimestamp", 40, false));
         o->deleted = epp_node_get(meta, "deletionTimestamp") != NULL;

@@ -3,13 +3,16 @@
 #ifndef EPP_KOBJ_H
 #define EPP_KOBJ_H
 
-#include "wire/yaml.h"
+#include "wire/jtree.h"
 
 #define EPP_KOBJ_TARGETS 10 /* as the CRD has it */
 #define EPP_KOBJ_PORTS 8
 
 enum epp_kobj_kind { EPP_KOBJ_OTHER, EPP_KOBJ_POOL, EPP_KOBJ_MODEL, EPP_KOBJ_OBJECTIVE,
         EPP_KOBJ_REWRITE };
+
+/* What must be kept of an object of these kinds, as it comes from the API. */
+extern const struct epp_jkeep epp_kobj_keep[];
 
 struct epp_kobj_target {
         struct epp_slice name; /* may be empty, as the CRD allows it */
@@ -22,7 +25,10 @@ struct epp_kobj {
         int64_t created_s;                /* since 1970; INT64_MAX: none, or not readable */
         bool deleted;                     /* deletionTimestamp is set: as good as gone */
         struct epp_slice pool;            /* poolRef.name */
+        struct epp_slice pool_group;      /* poolRef.group, with the default of the kind */
+        struct epp_slice uid, version;    /* empty in files */
         /* pool */
+        const struct epp_node *selector;  /* a map from label to value; NULL: every pod */
         unsigned ports[EPP_KOBJ_PORTS];
         size_t n_ports;
         /* model */
