@@ -78,6 +78,27 @@ epp_buf_append(struct epp_buf *b, struct epp_slice s)
         return 0;
 }
 
+static bool
+is_unreserved(char c)
+{
+        return (c >= '0' && c <= '9') || (epp_lower(c) >= 'a' && epp_lower(c) <= 'z') || (c && strchr("-._~", c));
+}
+
+int
+epp_buf_append_escaped(struct epp_buf *b, struct epp_slice s)
+{
+        static const char hex[] = "0123456789ABCDEF";
+        int r = 0;
+
+        for (size_t i = 0; i < s.n && r == 0; i++) {
+                unsigned char c = (unsigned char)s.p[i];
+                char code[3] = { '%', hex[c >> 4], hex[c & 15] };
+
+                r = epp_buf_append(b, is_unreserved(s.p[i]) ? epp_slice(s.p + i, 1) : epp_slice(code, 3));
+        }
+        return r;
+}
+
 void
 epp_buf_drain(struct epp_buf *b, size_t n)
 {

@@ -34,6 +34,8 @@ EPP_MUSTUSE int epp_buf_reserve(struct epp_buf *b, size_t n, char **ret);
 void epp_buf_commit(struct epp_buf *b, size_t n);
 /* Copies <s> to the end. Returns as epp_buf_reserve. */
 EPP_MUSTUSE int epp_buf_append(struct epp_buf *b, struct epp_slice s);
+/* The same with every byte outside A-Z a-z 0-9 - . _ ~ percent-encoded, as in a URL's query. */
+EPP_MUSTUSE int epp_buf_append_escaped(struct epp_buf *b, struct epp_slice s);
 /* Drops <n> bytes (at most what is held) from the front. */
 void epp_buf_drain(struct epp_buf *b, size_t n);
 

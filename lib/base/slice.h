@@ -32,6 +32,16 @@ epp_slice_eq(struct epp_slice a, struct epp_slice b)
         return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
+/* < 0, 0, > 0: byte order, a prefix first. */
+static inline int
+epp_slice_cmp(struct epp_slice a, struct epp_slice b)
+{
+        size_t n = a.n < b.n ? a.n : b.n;
+        int c = n ? memcmp(a.p, b.p, n) : 0;
+
+        return c ? c : (a.n > b.n) - (a.n < b.n);
+}
+
 static inline char
 epp_lower(char c)
 {

@@ -50,9 +50,9 @@ epp_us epp_cluster_next(const struct epp_cluster *c);
 /* True when requests can be answered: pool known, pods listed, other kinds listed or known to be
  * absent or refused, or 10 s have passed since. Else *why says what is missing, for people; it is
  * borrowed. Once true it stays true through faults, and ends when the pool is deleted. */
-bool epp_cluster_ready(const struct epp_cluster *c, epp_us now, const char **why);
+bool epp_cluster_ready(struct epp_cluster *c, epp_us now, const char **why);
 /* The pool in force, lent; NULL: none. */
 const char *epp_cluster_pool(const struct epp_cluster *c);
-const struct epp_cluster_stats *epp_cluster_stats(const struct epp_cluster *c);
+const struct epp_cluster_stats *epp_cluster_stats(struct epp_cluster *c);
 
 #endif

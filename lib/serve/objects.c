@@ -163,22 +163,13 @@ epp_objects_add(struct epp_objects *o, struct epp_slice file, struct epp_slice t
 }
 
 static int
-by_text(struct epp_slice a, struct epp_slice b)
-{
-        size_t n = EPP_MIN(a.n, b.n);
-        int c = n ? memcmp(a.p, b.p, n) : 0;
-
-        return c ? c : (a.n > b.n) - (a.n < b.n);
-}
-
-static int
 by_identity(const void *a, const void *b)
 {
         const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
         int c = (x->kobj.kind > y->kobj.kind) - (x->kobj.kind < y->kobj.kind);
 
-        c = c ? c : by_text(x->kobj.ns, y->kobj.ns);
-        return c ? c : by_text(x->kobj.name, y->kobj.name);
+        c = c ? c : epp_slice_cmp(x->kobj.ns, y->kobj.ns);
+        return c ? c : epp_slice_cmp(x->kobj.name, y->kobj.name);
 }
 
 static int

@@ -299,20 +299,10 @@ put(struct epp_buf *b, const char *text)
         return epp_buf_append(b, epp_slice_str(text)) == 0;
 }
 
-/* Percent-encodes a query value. */
 static bool
 put_escaped(struct epp_buf *b, struct epp_slice s)
 {
-        for (size_t i = 0; i < s.n; i++) {
-                char c = s.p[i], out[4];
-                bool plain = (c >= '0' && c <= '9') || (epp_lower(c) >= 'a' && epp_lower(c) <= 'z') ||
-                             (c && strchr("-._~", c));
-
-                snprintf(out, sizeof(out), plain ? "%c" : "%%%02X", plain ? c : (unsigned char)c);
-                if (!put(b, out))
-                        return false;
-        }
-        return true;
+        return epp_buf_append_escaped(b, s) == 0;
 }
 
 static bool

@@ -1,15 +1,6 @@
 /* roster.c - see roster.h. */
 #include "serve/roster.h"
 
-static int
-by_text(struct epp_slice a, struct epp_slice b)
-{
-        size_t n = EPP_MIN(a.n, b.n);
-        int c = n ? memcmp(a.p, b.p, n) : 0;
-
-        return c ? c : (a.n > b.n) - (a.n < b.n);
-}
-
 /* Oldest first; without a time of creation last. */
 static int
 by_age(const void *a, const void *b)
@@ -17,8 +8,8 @@ by_age(const void *a, const void *b)
         const struct epp_kobj *x = *(const struct epp_kobj *const *)a, *y = *(const struct epp_kobj *const *)b;
         int c = (x->created_s > y->created_s) - (x->created_s < y->created_s);
 
-        c = c ? c : by_text(x->ns, y->ns);
-        return c ? c : by_text(x->name, y->name);
+        c = c ? c : epp_slice_cmp(x->ns, y->ns);
+        return c ? c : epp_slice_cmp(x->name, y->name);
 }
 
 static int

@@ -264,3 +264,25 @@ epp_node_integer(const struct epp_node *n, int64_t min, int64_t max, bool text_t
         *ret = v;
         return true;
 }
+
+struct epp_node *
+epp_node_copy(struct epp_arena *a, const struct epp_node *n)
+{
+        struct epp_node *copy = epp_arena_alloc(a, sizeof(*copy)), **tail;
+
+        if (!copy)
+                return NULL;
+        *copy = *n;
+        copy->next = NULL;
+        copy->key = epp_arena_copy(a, n->key);
+        copy->text = epp_arena_copy(a, n->text);
+        tail = &copy->first;
+        *tail = NULL;
+        for (const struct epp_node *m = n->first; m; m = m->next) {
+                *tail = epp_node_copy(a, m);
+                if (!*tail)
+                        return NULL;
+                tail = &(*tail)->next;
+        }
+        return a->failed ? NULL : copy;
+}

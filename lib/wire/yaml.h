@@ -30,6 +30,8 @@ struct epp_doc {
 EPP_MUSTUSE int epp_doc_parse(struct epp_slice text, struct epp_doc *ret);
 void epp_doc_fini(struct epp_doc *d);
 
+/* A copy of <n> and all below it, in <a>; NULL when memory is short. */
+struct epp_node *epp_node_copy(struct epp_arena *a, const struct epp_node *n);
 /* The member <key> of a map, or NULL (also when <n> is NULL or no map, or the value is null). */
 const struct epp_node *epp_node_get(const struct epp_node *n, const char *key);
 /* A whole number between min and max. A quoted one counts only with <text_too>. */

@@ -14,6 +14,13 @@ decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
 }
 
 static void
+served(void *ctx, void *ticket, struct epp_slice endpoint)
+{
+        (void)endpoint;
+        EPP_ASSERT(ticket == ctx);
+}
+
+static void
 release(void *ctx, void *ticket, const struct epp_outcome *o)
 {
         (void)ticket, (void)o;
@@ -27,8 +34,10 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         long open = 0;
         struct epp_h2_stats h2_stats = { 0 };
         struct epp_stream_stats stats = { 0 };
-        struct epp_stream_config cfg = { { &open, decide, release }, EPP_SLICE("x-hint"),
-                EPP_SLICE("envoy.lb"), 100000, EPP_MODE_DUPLEX, true, &stats };
+        struct epp_stream_config cfg = { .decider = { &open, decide, served, release },
+                .hint_key = EPP_SLICE("x-hint"), .hint_ns = EPP_SLICE("envoy.lb"), .max_body = 100000,
+                .upload_timeout = 1000000, .default_mode = EPP_MODE_DUPLEX, .response_marker = true,
+                .strip_control = true, .stats = &stats };
         struct epp_rpc_handler handlers[1 + EPP_HEALTH_HANDLERS];
         struct epp_health *health;
         struct epp_slice out;
@@ -41,10 +50,11 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         EPP_ASSERT(epp_h2_new(handlers, ARRAY_LEN(handlers), &h2_stats, &h) == 0);
         if (epp_h2_feed(h, epp_slice(preface, sizeof(preface) - 1), 1) == 0)
                 (void)!epp_h2_feed(h, epp_slice(x, n), 2);
+        (void)!epp_h2_tick(h, 2000000);
         while (epp_h2_drain(h, &out, 3) == 1)
                 ;
         epp_h2_free(h, 4);
-        EPP_ASSERT(open == 0 && stats.begun == stats.ended);
+        EPP_ASSERT(open == 0 && stats.begun == stats.ended && stats.held_bytes == 0);
         epp_health_free(health);
         free(x);
         return 0;
