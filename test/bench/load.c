@@ -285,6 +285,7 @@ turn(struct run *run, struct conn **conns, int ep, int64_t start)
         struct epoll_event got[64];
         const struct load_options *o = run->opt;
         int64_t now = now_us();
+        unsigned alive = 0;
         int n;
 
         begin(run, conns, start, now);
@@ -305,10 +306,13 @@ turn(struct run *run, struct conn **conns, int ep, int64_t start)
                         conns[i] = NULL;
                         continue;
                 }
+                alive++;
                 ev.events = (conn_wants_read(conns[i]) ? EPOLLIN : 0u) |
                         (conn_wants_write(conns[i]) ? EPOLLOUT : 0u);
                 epoll_ctl(ep, EPOLL_CTL_MOD, conn_fd(conns[i]), &ev);
         }
+        if (!alive)
+                return false; /* each was lost, and has said so */
         n = epoll_wait(ep, got, 64, can_begin(run, conns) ? 0 : o->rate > 0 ? 1 : 20);
         for (int i = 0; i < n; i++) {
                 struct conn **c = &conns[got[i].data.u32];

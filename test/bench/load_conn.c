@@ -564,10 +564,8 @@ conn_turn(struct conn *c, bool readable)
         c->now = now_us();
         if (turn(c, readable))
                 return true;
-        if (c->live) {
-                fail(c->run, "connection lost with %u streams", c->live);
-                c->run->failed += c->live;
-                c->run->ended += c->live;
-        }
+        fail(c->run, "connection lost with %u streams", c->live);
+        c->run->failed += c->live;
+        c->run->ended += c->live;
         return false;
 }

@@ -11,7 +11,10 @@ start() {
         start_eppd --secure-serving=false $(for s in $servers; do echo "--endpoint=$s"; done) || exit 1
 }
 start
-storm() { timeout 200 "$load" --target "127.0.0.1:$grpc" --pid "$eppd_pid" "$@" >"$dir/load" 2>&1; }
+storm() {
+        timeout 70 "$load" --timeout 60 --target "127.0.0.1:$grpc" --pid "$eppd_pid" "$@" \
+                >"$dir/load" 2>&1
+}
 value() { awk -v k="$1" '$1 == k { print $2 }' "$dir/load"; }
 sum() { # FAMILY: over all its labels
         get "http://127.0.0.1:$admin/metrics" | awk -v k="$1{" \
