@@ -84,7 +84,8 @@ plain(struct epp_buf *out, const struct pages *p)
                 { "eppd_reloads_total", "Times the files were read again.", p->sources->reloads },
                 { "eppd_reload_failures_total", "Times that left the old state.", p->sources->failures },
                 { "eppd_grpc_malformed_total", "Calls with broken framing.", p->h2->malformed },
-                { "eppd_grpc_stalled_total", "Calls reset as their peer did not read.", p->h2->stalled },
+                { "eppd_grpc_stalled_total", "Calls reset as their peer did not read.",
+                        p->h2->stalled },
         };
 
         for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -792,7 +792,8 @@ epp_stream_handler(const struct epp_stream_config *cfg, size_t max_message)
                 .max_message = max_message,
                 /* A whole body goes back at once, in chunks with a head each; response bodies
                  * wait for the window long before the rest is used up. */
-                .max_queue = cfg->max_body + cfg->max_body / (CHUNK / EPP_EXT_CHUNK_HEAD) + QUEUE_SPARE,
+                .max_queue = cfg->max_body + cfg->max_body / (CHUNK / EPP_EXT_CHUNK_HEAD) +
+                             QUEUE_SPARE,
                 .open = on_open,
                 .message = on_message,
                 .half_close = on_half_close,

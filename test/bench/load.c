@@ -18,14 +18,14 @@ static const char usage[] =
         "  --streams N           at once on each connection (32)\n"
         "  --requests N          in all (10000; with --duration: no limit)\n"
         "  --duration SECONDS    begin streams for so long\n"
-        "  --rate R              begin R streams a second whatever comes back (0: as places free up)\n"
+        "  --rate R              begin R streams a second whatever comes back (0: closed loop)\n"
         "  --mode MODE           duplex lean buffered none (duplex)\n"
         "  --model NAME          in the request body (m)\n"
         "  --body BYTES          of the request, at least that of an empty chat; 0: a GET (700)\n"
         "  --request-chunk BYTES the body in messages of this size (0: one)\n"
         "  --chunks N            of the response, with --chunk-size BYTES each (8 of 200)\n"
         "  --lockstep            the next chunk only after the answer to the last\n"
-        "  --end HOW             reset: END_STREAM and RST_STREAM; half-close: await the status (reset)\n"
+        "  --end HOW             reset: END_STREAM, RST_STREAM; half-close: await the status\n"
         "  --abort WHERE         RST_STREAM behind headers, in the middle of body, or of response\n"
         "  --hold SECONDS        once every place has its pick, wait so long, then go on\n"
         "  --drop                ... then reset the connections instead\n"
@@ -347,7 +347,8 @@ report(const struct run *run, const struct usage *before, const struct usage *af
         if (o->pid)
                 printf("target_cpu_us_per_request %.2f\ntarget_rss_kib_before %" PRIu64
                        "\ntarget_rss_kib_after %" PRIu64 "\ntarget_rss_kib_peak %" PRIu64 "\n",
-                       run->ended ? cpu / (double)run->ended : 0, before->rss_kib, after->rss_kib, after->peak_kib);
+                       run->ended ? cpu / (double)run->ended : 0, before->rss_kib,
+                       after->rss_kib, after->peak_kib);
         if (run->why[0])
                 printf("# %s\n", run->why);
 }

@@ -1,5 +1,6 @@
 /* load_plan.c - the messages of a stream as Envoy 1.40 was seen to send them: protocol_config
- * on the first, an empty metadata_context on each, the end of a full-duplex body as an empty one. */
+ * on the first, an empty metadata_context on each, the end of a full-duplex body as an
+ * empty one. */
 #include <err.h>
 
 #include "test/bench/load.h"

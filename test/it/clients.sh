@@ -56,7 +56,7 @@ else
 fi
 check "eppd ends well" stop "$eppd_pid"
 
-# One framed message: full duplex; GET, no body: { 2: { 1: { 1: { 1: ":method", 3: "GET" } }, 3: 1 } }
+# One framed message: full duplex and a GET, { 2: { 1: { 1: { 1: ":method", 3: "GET" } }, 3: 1 } }.
 {
         printf '\000\000\000\000\034\132\004\010\004\020\004'
         printf '\022\024\012\020\012\016\012\007:method\032\003GET\030\001'
@@ -92,7 +92,8 @@ if command -v nghttp >/dev/null 2>&1 && command -v h2load >/dev/null 2>&1; then
                         >"$dir/ng" 2>&1
                 grep -q 'grpc-status: 0' "$dir/ng" &&
                         grep -q 'recv (stream_id=13).*:status: 200' "$dir/ng" &&
-                        ! grep -q 'recv GOAWAY\|recv RST_STREAM' "$dir/ng" || { cat "$dir/ng"; return 1; }
+                        ! grep -q 'recv GOAWAY\|recv RST_STREAM' "$dir/ng" ||
+                        { cat "$dir/ng"; return 1; }
         }
         check "nghttp: headers, data, trailers, no reset" nghttp_ends
         bursts() { # CONNECTIONS STREAMS FILE SCHEME PORT...

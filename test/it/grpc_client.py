@@ -1,7 +1,7 @@
 """grpc_client.py TARGET LIMIT [CERT NAME] - a grpcio client against eppd.
 
-Messages are written by hand. LIMIT is eppd's max-request-body. Prints "pass WHAT" or "fail WHAT: why" per case, as clients.sh
-wants it.
+Messages are written by hand. LIMIT is eppd's max-request-body. Prints "pass WHAT" or
+"fail WHAT: why" per case, as clients.sh wants it.
 """
 import queue
 import sys

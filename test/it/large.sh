@@ -2,7 +2,10 @@
 # large.sh - bodies of many megabytes through real Envoy: the model is renamed, every other byte is
 # the same at the model server.
 . test/it/lib.sh
-envoy=$(sh test/it/envoy.sh get) || { skip "no Envoy can be had here: every test of this file"; exit 0; }
+envoy=$(sh test/it/envoy.sh get) || {
+        skip "no Envoy can be had here: every test of this file"
+        exit 0
+}
 
 cat >"$dir/objects.yaml" <<'YAML'
 apiVersion: inference.networking.x-k8s.io/v1alpha2
@@ -26,8 +29,9 @@ start_eppd --secure-serving=false --objects="$dir/objects.yaml" --max-request-bo
 
 # document MODEL FILE: what a writer of JSON that is not ours may send, around FILE
 document() {
-        printf '\r\n\t { "x":1e400 ,"seed": 12345678901234567890,"t":1.0,"e":"\\u00e9\\/\\"model\\":\\"large\\"",\n'
-        printf ' "model" : %s ,"nested":{"model":"large"},"messages":[{"role":"user","content":"' "$1"
+        printf '\r\n\t { "x":1e400 ,"seed": 12345678901234567890,"t":1.0,'
+        printf '"e":"\\u00e9\\/\\"model\\":\\"large\\"",\n "model" : %s ,"nested":{"model":"large"},' "$1"
+        printf '"messages":[{"role":"user","content":"'
         cat "$2"
         printf '"}]\r\n , "max_tokens":1,"z":-0.0e-0, "model":%s\n}\n \t' "$1"
 }

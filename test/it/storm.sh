@@ -8,7 +8,8 @@ many=10000 resets=200000 open=2000
 start_sim --servers 4 || exit 1
 start() {
         # shellcheck disable=SC2046
-        start_eppd --secure-serving=false $(for s in $servers; do echo "--endpoint=$s"; done) || exit 1
+        start_eppd --secure-serving=false $(for s in $servers; do echo "--endpoint=$s"; done) ||
+                exit 1
 }
 start
 storm() {
@@ -35,7 +36,8 @@ grew() { # METRIC BY COMMAND...: the command succeeds and the metric has grown b
         settled && same $((was + by)) "$(metric "$key")"
 }
 complete=eppd_requests_complete_total aborted=eppd_requests_aborted_total
-check "$many requests on one connection" grew $complete $many storm --requests $many --end half-close
+check "$many requests on one connection" grew $complete $many \
+        storm --requests $many --end half-close
 check "$many with each answer waited for" grew $complete $many storm --requests $many --lockstep
 check "$many in the lean mode" grew $complete $many storm --requests $many --mode lean
 check "$many on 20 connections" grew $complete $many storm --requests $many --connections 20
@@ -80,7 +82,8 @@ others_go_on() {
                 same 0 "$(value errors)" || { cat "$dir/load"; return 1; }
         settled || return 1
         # 32 unread responses are 256 MB. Each may hold 1 MiB unsent and 1 MiB of window.
-        [ "$variant" = asan ] || limit target_rss_kib_after $(($(value target_rss_kib_before) + 102400))
+        [ "$variant" = asan ] ||
+                limit target_rss_kib_after $(($(value target_rss_kib_before) + 102400))
 }
 limit() { [ "$(value "$1")" -le "$2" ] || { echo "$1 above $2"; cat "$dir/load"; return 1; }; }
 check "32 streams that are not read from hold up none of the others" others_go_on
