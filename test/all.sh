@@ -4,7 +4,7 @@ log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 for VARIANT in release asan; do
         export VARIANT
-        sh test/run.sh $(ls test/unit/test_*.c | sed "s|\(.*\)\.c|build/$VARIANT/\1|") \
+        sh test/run.sh $(ls test/unit/test_*.c test/model/model_*.c | sed "s|\(.*\)\.c|build/$VARIANT/\1|") \
                 $(ls test/it/*.sh | grep -vE '/(lib|envoy)\.sh$') | tee -a "$log"
 done
 awk '/^[0-9]+ passed, [0-9]+ failed/ { p += $1; f += $3; s += $5; seen++ }

@@ -9,7 +9,7 @@ $(UNIT_BIN): $(B)/%: $(B)/%.o $(B)/daemon.a $(B)/libeppd.a
 unit: $(UNIT_BIN)
 
 check-quick: unit
-	@sh test/run.sh $(UNIT_BIN)
+	@sh test/run.sh $(UNIT_BIN) $(MODEL_BIN)
 # Everything in the release build and once more under address and undefined-behaviour sanitizers.
 check:
 	@$(MAKE) --no-print-directory VARIANT=release all unit
