@@ -14,11 +14,21 @@
 #include "serve/endpoints.h"
 #include "serve/objects.h"
 
-#define FILE_MAX (8u << 20)
+#define OBJECTS_MAX (8u << 20)
+#define ENDPOINTS_MAX (1u << 20) /* as the file-discovery format has it */
 #define GATHER_US 50000
+#define GATHER_ROUNDS 20 /* files that never come to rest are read all the same after a second */
 #define LOOK_SECONDS 5
 #define WATCHED                                                                                   \
         (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB)
+
+/* An object file that was good: what it said stands until it is good again, or gone. */
+struct text {
+        struct text *next;
+        size_t root; /* index of the --objects it came from */
+        char *path;
+        struct epp_buf bytes;
+};
 
 struct sources {
         struct event_base *base;
@@ -29,23 +39,30 @@ struct sources {
         struct sources_stats *stats;
         int inotify;
         struct event *changed, *gather, *look;
+        struct text *good;
         uint64_t stamp;    /* of all files when they were read last */
-        bool starting;     /* mistakes go to stderr */
+        uint64_t seen;     /* and when they were looked at last */
+        unsigned rounds;   /* looks that found them changing */
+        bool starting;     /* mistakes go to stderr, each on its line */
+        uint64_t mistakes; /* else they are gathered for one log line */
+        char why[512];
 };
 
 static void
 say(void *ctx, const char *line)
 {
-        const struct sources *s = ctx;
+        struct sources *s = ctx;
+        size_t n = strlen(s->why);
 
         if (s->starting)
                 fprintf(stderr, "eppd: %s\n", line);
-        else
-                epp_log(s->log, EPP_LOG_WARN, "bad_file", LOG_T("why", line));
+        else if (n < sizeof(s->why))
+                snprintf(s->why + n, sizeof(s->why) - n, "%s%s", n ? "; " : "", line);
+        s->mistakes++;
 }
 
 static void EPP_PRINTF(2, 3)
-sayf(const struct sources *s, const char *fmt, ...)
+sayf(struct sources *s, const char *fmt, ...)
 {
         char line[512];
         va_list ap;
@@ -53,35 +70,36 @@ sayf(const struct sources *s, const char *fmt, ...)
         va_start(ap, fmt);
         vsnprintf(line, sizeof(line), fmt, ap);
         va_end(ap);
-        say((void *)(uintptr_t)s, line);
+        say(s, line);
 }
 
-/* The whole file, or -1 after saying why not. */
+/* The whole file of at most <max> bytes, or -1 after saying why not. */
 static int
-slurp(const struct sources *s, const char *path, struct epp_buf *out)
+slurp(struct sources *s, const char *path, size_t max, struct epp_buf *out)
 {
-        int fd = open(path, O_RDONLY | O_CLOEXEC), r = -1;
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold us */
+        int r = -1;
         struct stat st;
+        ssize_t n = 1;
         char *at;
-        ssize_t n;
 
         if (fd < 0 || fstat(fd, &st) < 0) {
                 sayf(s, "%s: %s", path, strerror(errno));
                 goto out;
         }
-        if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX) {
-                sayf(s, "%s: %s", path, S_ISREG(st.st_mode) ? "is larger than 8 MiB" : "is not a file");
+        if (!S_ISREG(st.st_mode)) {
+                sayf(s, "%s: is not a file", path);
                 goto out;
         }
-        do {
-                if (epp_buf_reserve(out, 65536, &at) < 0)
-                        goto out;
-                n = read(fd, at, 65536);
+        while (n > 0 && epp_buf_len(out) <= max) {
+                n = epp_buf_reserve(out, 65536, &at) < 0 ? -1 : read(fd, at, 65536);
                 if (n > 0)
                         epp_buf_commit(out, (size_t)n);
-        } while (n > 0 && epp_buf_len(out) <= FILE_MAX);
+        }
         if (n < 0)
                 sayf(s, "%s: %s", path, strerror(errno));
+        else if (epp_buf_len(out) > max)
+                sayf(s, "%s: is larger than %zu MiB", path, max >> 20);
         else
                 r = 0;
 out:
@@ -92,7 +110,7 @@ out:
 
 /* Calls <fn> with each YAML or JSON file of <path>: itself, or what a directory holds, sorted. */
 static int
-each_file(const struct sources *s, const char *path, int (*fn)(void *ctx, const char *file), void *ctx)
+each_file(struct sources *s, const char *path, int (*fn)(void *ctx, const char *file), void *ctx)
 {
         struct dirent **names;
         struct stat st;
@@ -124,51 +142,131 @@ each_file(const struct sources *s, const char *path, int (*fn)(void *ctx, const 
         return r;
 }
 
-struct adding {
-        const struct sources *s;
+static void
+texts_free(struct text *t)
+{
+        for (struct text *next; t; t = next) {
+                next = t->next;
+                epp_buf_fini(&t->bytes);
+                free(t->path);
+                free(t);
+        }
+}
+
+/* One reading of all object files. */
+struct reading {
+        struct sources *s;
         struct epp_objects *objects;
+        struct text *good; /* becomes the sources' when all is well */
+        struct text **tail;
+        size_t root;
+        bool bad;
 };
+
+/* Takes <bytes> over, in every case. */
+static int
+add_text(struct reading *r, const char *path, struct epp_buf *bytes)
+{
+        struct text *t = calloc(1, sizeof(*t));
+        int result = EPP_ENOMEM;
+
+        if (t)
+                result = epp_objects_add(r->objects, epp_slice_str(path), epp_buf_slice(bytes));
+        if (t)
+                *t = (struct text){ NULL, r->root, strdup(path), *bytes };
+        if (result == 0 && t->path) {
+                *r->tail = t;
+                r->tail = &t->next;
+                return 0;
+        }
+        epp_buf_fini(bytes);
+        if (t)
+                free(t->path);
+        free(t);
+        return -1;
+}
+
+/* Adds what was good of <path>, or of all the root's files when it is NULL. */
+static void
+add_old(struct reading *r, const char *path)
+{
+        for (const struct text *t = r->s->good; t; t = t->next) {
+                struct epp_buf copy = { 0 };
+
+                if (t->root == r->root && (!path || strcmp(t->path, path) == 0) &&
+                        epp_buf_append(&copy, epp_buf_slice(&t->bytes)) == 0)
+                        (void)add_text(r, t->path, &copy);
+        }
+}
 
 static int
 add_file(void *ctx, const char *file)
 {
-        struct adding *a = ctx;
-        struct epp_buf text = { 0 };
-        int r = slurp(a->s, file, &text);
+        struct reading *r = ctx;
+        struct epp_buf bytes = { 0 };
 
-        if (r == 0)
-                r = epp_objects_add(a->objects, epp_slice_str(file), epp_buf_slice(&text));
-        epp_buf_fini(&text);
-        return r < 0 ? -1 : 0;
+        if (slurp(r->s, file, OBJECTS_MAX, &bytes) == 0) {
+                if (add_text(r, file, &bytes) == 0)
+                        return 0;
+        } else {
+                epp_buf_fini(&bytes);
+        }
+        r->bad = true;
+        add_old(r, file);
+        return 0;
+}
+
+static void
+take_models(struct sources *s, struct reading *r, struct epp_models *models, struct epp_slice pool)
+{
+        epp_log(s->log, EPP_LOG_INFO, "models", LOG_S("pool", pool),
+                LOG_N("models", epp_models_count(models)),
+                LOG_N("others", epp_objects_others(r->objects)));
+        epp_models_free(s->director->models);
+        s->director->models = models;
+        texts_free(s->good);
+        s->good = r->good;
+        r->good = NULL;
+}
+
+/* The flag's namespace; else the environment's, as for today's picker; else the pool's object's. */
+static const char *
+pool_namespace(const struct opt *o)
+{
+        const char *ns = getenv("NAMESPACE");
+
+        return *o->pool_namespace || !ns ? o->pool_namespace : ns;
 }
 
 static int
 read_objects(struct sources *s)
 {
         const struct opt *o = s->opt;
+        struct reading r = { .s = s };
         struct epp_models *models;
-        struct adding a = { s, NULL };
         struct epp_slice pool;
-        int r = 0;
 
         if (o->objects.n == 0)
                 return 0;
-        if (epp_objects_new(epp_slice_str(o->pool_name), epp_slice_str(o->pool_namespace), say, s,
-                    &a.objects) < 0)
+        r.tail = &r.good;
+        if (epp_objects_new(epp_slice_str(o->pool_name), epp_slice_str(pool_namespace(o)), say, s,
+                    &r.objects) < 0)
                 return -1;
-        for (size_t i = 0; i < o->objects.n; i++)
-                if (each_file(s, o->objects.v[i], add_file, &a) < 0)
-                        r = -1;
-        if (r == 0)
-                r = epp_objects_finish(a.objects, s->seed, &models, &pool);
-        if (r == 0) {
-                epp_log(s->log, EPP_LOG_INFO, "models", LOG_S("pool", pool),
-                        LOG_N("models", epp_models_count(models)));
-                epp_models_free(s->director->models);
-                s->director->models = models;
+        for (r.root = 0; r.root < o->objects.n; r.root++) {
+                if (each_file(s, o->objects.v[r.root], add_file, &r) < 0) {
+                        r.bad = true; /* not there at all: what it held stays */
+                        add_old(&r, NULL);
+                }
         }
-        epp_objects_free(a.objects);
-        return r < 0 ? -1 : 0;
+        if (!(s->starting && r.bad)) {
+                if (epp_objects_finish(r.objects, s->seed, &models, &pool) == 0)
+                        take_models(s, &r, models, pool);
+                else
+                        r.bad = true;
+        }
+        texts_free(r.good);
+        epp_objects_free(r.objects);
+        return r.bad ? -1 : 0;
 }
 
 static int
@@ -181,7 +279,7 @@ read_endpoints(struct sources *s)
 
         if (!*path)
                 return 0;
-        r = slurp(s, path, &text);
+        r = slurp(s, path, ENDPOINTS_MAX, &text);
         if (r == 0)
                 r = epp_endpoints_apply(s->director->pool, epp_slice_str(path), epp_buf_slice(&text), say, s);
         epp_buf_fini(&text);
@@ -221,18 +319,23 @@ add_endpoint(struct sources *s, const char *text)
         return -1;
 }
 
-/* Changes when any of the files does: times, sizes and inodes mixed together. */
+/* Changes when any of the files does: names, inodes, sizes and times mixed together. The time of
+ * change is among them: a file can be written over with its old size and date. */
 static void
 mix_stat(uint64_t *stamp, const char *path)
 {
         struct stat st;
-        uint64_t parts[4] = { 0 };
+        uint64_t parts[6] = { 0 };
 
+        for (const char *p = path; *p; p++)
+                *stamp = (*stamp ^ (unsigned char)*p) * 0x100000001b3u;
         if (stat(path, &st) == 0) {
                 parts[0] = (uint64_t)st.st_ino;
                 parts[1] = (uint64_t)st.st_size;
                 parts[2] = (uint64_t)st.st_mtim.tv_sec;
                 parts[3] = (uint64_t)st.st_mtim.tv_nsec;
+                parts[4] = (uint64_t)st.st_ctim.tv_sec;
+                parts[5] = (uint64_t)st.st_ctim.tv_nsec;
         }
         for (size_t i = 0; i < ARRAY_LEN(parts); i++)
                 *stamp = (*stamp ^ parts[i]) * 0x100000001b3u;
@@ -249,11 +352,9 @@ static uint64_t
 stamp_now(struct sources *s)
 {
         const struct opt *o = s->opt;
-        struct epp_log quiet = { .level = EPP_LOG_ERROR };
-        struct sources silent = *s;
+        struct sources silent = *s; /* gathers what is said, and is dropped */
         uint64_t stamp = 0xcbf29ce484222325u;
 
-        silent.log = &quiet;
         silent.starting = false;
         for (size_t i = 0; i < o->objects.n; i++)
                 each_file(&silent, o->objects.v[i], mix_file, &stamp);
@@ -267,38 +368,59 @@ sources_reload(struct sources *s)
 {
         int objects, endpoints;
 
-        s->stamp = stamp_now(s);
+        s->stamp = s->seen = stamp_now(s);
+        s->rounds = 0;
+        s->mistakes = 0;
+        s->why[0] = 0;
         objects = read_objects(s);
         endpoints = read_endpoints(s);
         s->stats->reloads++;
-        if (objects < 0 || endpoints < 0) {
-                s->stats->failures++;
-                epp_log(s->log, EPP_LOG_WARN, "reload_failed", LOG_T("kept", objects < 0 ? "models" : "endpoints"));
-        }
+        if (objects == 0 && endpoints == 0)
+                return;
+        s->stats->failures++;
+        epp_log(s->log, EPP_LOG_WARN, "bad_file",
+                LOG_T("kept", objects == 0 ? "endpoints" : endpoints == 0 ? "objects" : "both"),
+                LOG_N("mistakes", s->mistakes), LOG_T("why", s->why));
 }
 
+static void
+gather(struct sources *s)
+{
+        struct timeval tv = { 0, GATHER_US };
+
+        if (!evtimer_pending(s->gather, NULL))
+                evtimer_add(s->gather, &tv);
+}
+
+static void watch_all(struct sources *s);
+
+/* Files are read when they have come to rest: one that is being written is not taken for short. */
 static void
 on_gathered(evutil_socket_t fd, short what, void *user)
 {
         struct sources *s = user;
+        uint64_t now = stamp_now(s), before = s->seen;
 
         (void)fd, (void)what;
-        if (stamp_now(s) != s->stamp)
+        s->seen = now;
+        watch_all(s); /* a folder may be another one by now */
+        if (now == s->stamp)
+                s->rounds = 0;
+        else if (now == before || ++s->rounds == GATHER_ROUNDS)
                 sources_reload(s);
+        else
+                gather(s);
 }
 
 static void
 on_changed(evutil_socket_t fd, short what, void *user)
 {
-        struct sources *s = user;
-        struct timeval tv = { 0, GATHER_US };
         char buf[4096];
 
         (void)what;
         while (read(fd, buf, sizeof(buf)) > 0)
                 ; /* which file it was does not matter */
-        if (!evtimer_pending(s->gather, NULL))
-                evtimer_add(s->gather, &tv);
+        gather(user);
 }
 
 static void
@@ -312,6 +434,20 @@ watch_path(struct sources *s, const char *path)
                 (void)inotify_add_watch(s->inotify, path, WATCHED);
         else
                 (void)inotify_add_watch(s->inotify, dirname(copy), WATCHED);
+}
+
+/* Watching the same folder again changes nothing. */
+static void
+watch_all(struct sources *s)
+{
+        const struct opt *o = s->opt;
+
+        if (s->inotify < 0)
+                return;
+        for (size_t i = 0; i < o->objects.n; i++)
+                watch_path(s, o->objects.v[i]);
+        if (*o->endpoints_file)
+                watch_path(s, o->endpoints_file);
 }
 
 static int
@@ -329,10 +465,7 @@ start_watching(struct sources *s)
                 return -1;
         if (s->inotify < 0)
                 return 0; /* the look every few seconds is enough */
-        for (size_t i = 0; i < o->objects.n; i++)
-                watch_path(s, o->objects.v[i]);
-        if (*o->endpoints_file)
-                watch_path(s, o->endpoints_file);
+        watch_all(s);
         s->changed = event_new(s->base, s->inotify, EV_READ | EV_PERSIST, on_changed, s);
         return s->changed && event_add(s->changed, NULL) == 0 ? 0 : -1;
 }
@@ -360,7 +493,7 @@ sources_new(struct event_base *base, const struct opt *o, struct epp_director *d
         for (size_t i = 0; i < o->endpoint.n; i++)
                 if (add_endpoint(s, o->endpoint.v[i]) < 0)
                         r = -1;
-        s->stamp = stamp_now(s);
+        s->stamp = s->seen = stamp_now(s);
         if (read_endpoints(s) < 0)
                 r = -1;
         if (read_objects(s) < 0)
@@ -386,5 +519,6 @@ sources_free(struct sources *s)
                         event_free(events[i]);
         if (s->inotify >= 0)
                 close(s->inotify);
+        texts_free(s->good);
         free(s);
 }
