@@ -5,7 +5,9 @@
 #include <inttypes.h>
 #include <math.h>
 
-enum kind { TEXT, LIST, BOOL, PORT, NUMBER, BYTES, DURATION, RATIO, ENUM };
+#include "model/metricspec.h"
+
+enum kind { TEXT, LIST, BOOL, PORT, NUMBER, BYTES, DURATION, RATIO, METRIC, ENUM };
 
 struct row {
         const char *group; /* a heading; the rest is unset */
@@ -58,17 +60,65 @@ scaled(const char *text, const char *const *units, const double *factor, size_t 
         return false;
 }
 
+/* A decimal number without sign or exponent at *p, which goes behind it. */
 static bool
-parse_duration(const char *text, epp_us *ret)
+decimal(const char **p, double *ret)
 {
-        static const char *const units[] = { "us", "ms", "s", "m", "h" };
-        static const double factor[] = { 1, 1e3, 1e6, 60e6, 3600e6 };
-        double v = 0;
+        size_t n = strspn(*p, "0123456789.");
+        char text[32], *end;
 
-        if (strcmp(text, "0") != 0 && !scaled(text, units, factor, ARRAY_LEN(units), &v))
+        if (n == 0 || n >= sizeof(text))
                 return false;
-        *ret = (epp_us)v;
+        memcpy(text, *p, n);
+        text[n] = 0;
+        *ret = strtod(text, &end);
+        *p += n;
+        return *end == 0 && end > text;
+}
+
+bool
+opt_duration(const char *text, epp_us *ret)
+{
+        static const struct {
+                const char *unit;
+                double us;
+        } units[] = { { "ns", 1e-3 }, { "us", 1 }, { "\u00b5s", 1 }, { "\u03bcs", 1 },
+                { "ms", 1e3 }, { "s", 1e6 }, { "m", 60e6 }, { "h", 3600e6 } };
+        double all = 0, v;
+
+        if (strcmp(text, "0") == 0) {
+                *ret = 0;
+                return true;
+        }
+        for (const char *p = text; p == text || *p;) {
+                size_t n, i = 0;
+
+                if (!decimal(&p, &v))
+                        return false;
+                n = strcspn(p, "0123456789.");
+                while (i < ARRAY_LEN(units) &&
+                        !epp_slice_eq(epp_slice(p, n), epp_slice_str(units[i].unit)))
+                        i++;
+                if (i == ARRAY_LEN(units))
+                        return false;
+                all += v * units[i].us;
+                p += n;
+        }
+        if (all >= 9e18)
+                return false;
+        *ret = (epp_us)all;
         return true;
+}
+
+static bool
+parse_metric(const char *text)
+{
+        struct epp_load_metric m = { .family = NULL };
+        char *copy = strdup(text);
+        bool ok = copy && epp_metricspec_parse(copy, &m) == 0;
+
+        free(copy);
+        return ok;
 }
 
 static bool
@@ -157,6 +207,10 @@ set(struct opt *o, const struct row *r, const char *text)
         uint64_t n;
 
         switch (r->kind) {
+        case METRIC:
+                if (!parse_metric(text))
+                        return false;
+                EPP_FALLTHROUGH;
         case TEXT:
                 *(const char **)at(o, r) = text;
                 return true;
@@ -174,7 +228,7 @@ set(struct opt *o, const struct row *r, const char *text)
         case BYTES:
                 return parse_bytes(text, at(o, r));
         case DURATION:
-                return parse_duration(text, at(o, r));
+                return opt_duration(text, at(o, r));
         case RATIO: {
                 static const char *const units[] = { "" };
                 static const double factor[] = { 1 };
@@ -192,7 +246,8 @@ wants(const struct row *r)
 {
         static const char *const text[] = { "a text", "a text", "true or false", "a port, 0 to 65535",
                 "a whole number", "a size such as 64Mi", "a duration such as 50ms or 2s",
-                "a number from 0 to 1", NULL };
+                "a number from 0 to 1",
+                "a metric such as name or name{label=value}", NULL };
 
         return text[r->kind];
 }
@@ -468,6 +523,7 @@ dump_value(const struct row *r, const void *p, FILE *out)
 
         switch (r->kind) {
         case TEXT:
+        case METRIC:
                 fprintf(out, "%s", *(const char *const *)p);
                 break;
         case BOOL:

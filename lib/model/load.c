@@ -39,13 +39,14 @@ static const struct epp_load_spec specs[] = {
 #define REQUESTS "nv_trt_llm_request_metrics"
 #define KV_BLOCK "kv_cache_block_type"
 #define KV_BLOCKS "nv_trt_llm_kv_cache_block_metrics"
+#define ONE(name, value) { { name, value } }
         { .engine = "triton-tensorrt-llm",
           .metric = {
-                  [EPP_LOAD_WAITING] = { REQUESTS, "request_type", "waiting", EPP_ROWS_FIRST },
-                  [EPP_LOAD_RUNNING] = { REQUESTS, "request_type", "scheduled", EPP_ROWS_FIRST },
-                  [EPP_LOAD_KV] = { KV_BLOCKS, KV_BLOCK, "fraction", EPP_ROWS_FIRST },
-                  [EPP_LOAD_BLOCK_SIZE] = { KV_BLOCKS, KV_BLOCK, "tokens_per", EPP_ROWS_FIRST },
-                  [EPP_LOAD_BLOCKS] = { KV_BLOCKS, KV_BLOCK, "max", EPP_ROWS_FIRST },
+                  [EPP_LOAD_WAITING] = { REQUESTS, ONE("request_type", "waiting"), EPP_ROWS_FIRST },
+                  [EPP_LOAD_RUNNING] = { REQUESTS, ONE("request_type", "scheduled"), EPP_ROWS_FIRST },
+                  [EPP_LOAD_KV] = { KV_BLOCKS, ONE(KV_BLOCK, "fraction"), EPP_ROWS_FIRST },
+                  [EPP_LOAD_BLOCK_SIZE] = { KV_BLOCKS, ONE(KV_BLOCK, "tokens_per"), EPP_ROWS_FIRST },
+                  [EPP_LOAD_BLOCKS] = { KV_BLOCKS, ONE(KV_BLOCK, "max"), EPP_ROWS_FIRST },
           } },
         /* Its "running" is a counter and grows for ever; the reference reads it all the same. */
         { .engine = "triton",
@@ -194,9 +195,11 @@ row_matches(const struct epp_load_metric *m, const struct epp_slice *labels, siz
 {
         struct epp_slice v;
 
-        if (!m->label)
-                return true;
-        return label_of(labels, n, m->label, &v) && epp_slice_eq(v, epp_slice_str(m->value));
+        for (size_t i = 0; i < EPP_LOAD_LABELS && m->label[i].name; i++)
+                if (!label_of(labels, n, m->label[i].name, &v) ||
+                        !epp_slice_eq(v, epp_slice_str(m->label[i].value)))
+                        return false;
+        return true;
 }
 
 /* Decimal text without sign, as label values have it; "None" and the like are refused. */

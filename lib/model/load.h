@@ -55,9 +55,12 @@ enum epp_load_signal {
 /* Which row counts when several match, as on pages of several engines. */
 enum epp_load_rows { EPP_ROWS_FIRST, EPP_ROWS_SUM, EPP_ROWS_MAX, EPP_ROWS_MEAN };
 
+#define EPP_LOAD_LABELS 8
 struct epp_load_metric {
         const char *family;         /* NULL = this engine does not have it */
-        const char *label, *value;  /* wanted pair; label NULL = any row */
+        struct epp_load_label {
+                const char *name, *value;
+        } label[EPP_LOAD_LABELS];   /* wanted pairs, up to the first without a name */
         enum epp_load_rows rows;    /* FIRST (greatest timestamp first) is the reference's */
 };
 

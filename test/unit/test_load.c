@@ -1,6 +1,6 @@
 /* test_load.c - captured pages become loads, whole and in every cut; the rules for odd values. */
 #include "unit.h"
-#include "model/load.h"
+#include "model/metricspec.h"
 #include "wire/promscan.h"
 
 #include <math.h>
@@ -339,8 +339,7 @@ START_TEST(lora_labels)
         struct epp_load_spec spec = *epp_load_spec_default();
         struct rig r;
 
-        spec.metric[EPP_LOAD_LORA].label = "max_lora";
-        spec.metric[EPP_LOAD_LORA].value = "4";
+        spec.metric[EPP_LOAD_LORA].label[0] = (struct epp_load_label){ "max_lora", "4" };
         rig_init(&r, &spec);
         read_text(&r, LORA_ROW("a", "", "4", "10") LORA_ROW("b", "", "5", "11"));
         loras_are(&r, "a", "", "b");
@@ -417,5 +416,78 @@ START_TEST(engines)
 }
 END_TEST
 
-UNIT_MAIN("load", captured, values, several_rows, kv, cache_info, lora, lora_summed,
+/* Every row of model-servers.md 1.7; out: family|name=value... */
+static const struct {
+        const char *text, *out; /* NULL: refused */
+} specs[] = {
+        { "", "-" }, { "  ", "-" }, { "m", "m" }, { " m ", "m" }, { "m{a=b}", "m|a=b" },
+        { "m{a=\"b\"}", "m|a=b" }, { "m{ a = b , c = d }", "m|a=b|c=d" },
+        { "m { a = \"b\" , c = \"d\" } ", "m|a=b|c=d" }, { "m{}", "m" }, { "m{ }", "m" },
+        { "m{a}", NULL }, { "m{a=}", NULL }, { "m{a=\"\"}", "m|a=" }, { "m{a=b", NULL }, { "m a=b}", NULL },
+        { "m{a=b}x", NULL }, { "{a=b}", NULL }, { "m{a=~b}", "m|a=~b" }, { "m{a=~\"b\"}", NULL },
+        { "m{a!=b}", NULL }, { "m{a!=\"b\"}", NULL }, { "m{a=b,}", "m|a=b" },
+        { "m{a=\"b,c\"}", "m|a=b,c" }, { "m{a=\"b}", NULL }, { "m{a=\"b\"c}", NULL },
+        { "m{__a=b}", "m|__a=b" }, { "vllm:num_x1", "vllm:num_x1" }, { ":m", ":m" }, { "m-n", NULL },
+        { "m n", NULL }, { "m.n", NULL }, { "1m", NULL }, { "m{1a=b}", NULL }, { "m{,}", NULL },
+        { "m{a=b,,c=d}", NULL }, { "m{a=b c}", "m|a=b c" }, { "m{", NULL }, { "{}", NULL }, { "}", NULL },
+        { "m{a=1,b=2,c=3,d=4,e=5,f=6,g=7,h=8}", "m|a=1|b=2|c=3|d=4|e=5|f=6|g=7|h=8" },
+        { "m{a=1,b=2,c=3,d=4,e=5,f=6,g=7,h=8,i=9}", NULL },
+};
+
+START_TEST(spec_syntax)
+{
+        for (size_t i = 0; i < ARRAY_LEN(specs); i++) {
+                struct epp_load_metric m = { .family = "before", .rows = EPP_ROWS_MAX };
+                char text[128], out[128];
+                size_t n;
+                int r;
+
+                snprintf(text, sizeof(text), "%s", specs[i].text);
+                r = epp_metricspec_parse(text, &m);
+                ck_assert_msg((r == 0) == (specs[i].out != NULL), "%s", specs[i].text);
+                ck_assert_int_eq(m.rows, EPP_ROWS_MAX);
+                if (r < 0) {
+                        ck_assert_str_eq(m.family, "before");
+                        continue;
+                }
+                n = (size_t)snprintf(out, sizeof(out), "%s", m.family ? m.family : "-");
+                for (size_t k = 0; k < EPP_LOAD_LABELS && m.label[k].name; k++)
+                        n += (size_t)snprintf(out + n, sizeof(out) - n, "|%s=%s", m.label[k].name,
+                                m.label[k].value);
+                ck_assert_str_eq(out, specs[i].out);
+        }
+}
+END_TEST
+
+/* Each wanted pair must be there with exactly that value; others may be there too. */
+START_TEST(spec_matches)
+{
+        static const struct {
+                const char *spec, *page;
+                int64_t waiting; /* 55: none matched */
+        } rows[] = {
+                { "a", "a{x=\"1\"} 2\na{x=\"2\"} 3\n", 2 }, { "a{x=2}", "a{x=\"1\"} 2\na{x=\"2\"} 3\n", 3 },
+                { "a{x=2,y=1}", "a{x=\"2\"} 2\na{y=\"1\",z=\"\",x=\"2\"} 3\n", 3 },
+                { "a{x=2,y=1}", "a{x=\"2\",y=\"2\"} 2\n", 55 }, { "a{x=2}", "a{x=\"22\"} 2\na{X=\"2\"} 2\n", 55 },
+                { "a{x=\"\"}", "a 2\na{x=\"\"} 3\n", 3 }, { "a{x=\"1,2\"}", "a{x=\"1,2\"} 3\n", 3 },
+                { "", "a 2\n", 55 },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                struct epp_load_spec spec = *epp_load_spec_default();
+                char text[64];
+                struct rig r;
+
+                snprintf(text, sizeof(text), "%s", rows[i].spec);
+                ck_assert_int_eq(epp_metricspec_parse(text, &spec.metric[EPP_LOAD_WAITING]), 0);
+                rig_init(&r, &spec);
+                r.l.waiting = 55;
+                ck_assert_int_ge(read_text(&r, rows[i].page), 0);
+                ck_assert_msg(r.l.waiting == rows[i].waiting, "%zu: %d", i, (int)r.l.waiting);
+                rig_fini(&r);
+        }
+}
+END_TEST
+
+UNIT_MAIN("load", spec_syntax, spec_matches, captured, values, several_rows, kv, cache_info, lora, lora_summed,
         lora_labels, lora_many, states, engines)

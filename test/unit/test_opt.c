@@ -17,7 +17,7 @@ warn(const char *line)
 static enum opt_result
 parse(struct opt *o, const char *const *words, size_t n)
 {
-        static char text[8][128];
+        static char text[8][400];
         char *argv[9];
 
         ck_assert_uint_le(n, 8);
@@ -51,34 +51,97 @@ START_TEST(defaults)
 }
 END_TEST
 
-/* Each flag of GAIE v0.3.0 with a value other than its default. */
+/* True when the configuration as printed holds <line>. */
+static bool
+dumps(const struct opt *o, const char *line)
+{
+        char *text = NULL, want[160];
+        size_t n;
+        FILE *f = open_memstream(&text, &n);
+        bool found;
+
+        opt_dump(o, f);
+        fclose(f);
+        snprintf(want, sizeof(want), "\n%s\n", line);
+        found = strstr(text, want) != NULL;
+        free(text);
+        return found;
+}
+
+/* Each flag of GAIE v0.3.0, and of its successors where they read pages, with a value other than
+ * its default: taken in every way of Go's syntax, and it is what the flag of today then holds. */
 START_TEST(original)
 {
-        static const char *const flags[][2] = {
-                { "-grpcPort", "1" }, { "-grpcHealthPort", "1" }, { "-metricsPort", "1" },
-                { "-destinationEndpointHintKey", "k" },
-                { "-destinationEndpointHintMetadataNamespace", "n" }, { "-poolName", "p" },
-                { "-poolNamespace", "n" }, { "-refreshMetricsInterval", "100ms" },
-                { "-refreshPrometheusMetricsInterval", "1s" }, { "-v", "4" },
-                { "-secureServing", "=false" }, { "-certPath", "/c" },
-                { "-totalQueuedRequestsMetric", "m" }, { "-kvCacheUsagePercentageMetric", "m" },
-                { "-loraInfoMetric", "m" }, { "-zap-devel", "=true" }, { "-zap-encoder", "json" },
-                { "-zap-log-level", "info" }, { "-zap-stacktrace-level", "error" },
-                { "-zap-time-encoding", "iso8601" },
+        static const struct {
+                const char *flag, *value, *dump;
+        } flags[] = {
+                { "grpcPort", "1", "--grpc-port=1" }, { "grpcHealthPort", "1", "--grpc-health-port=1" },
+                { "metricsPort", "1", "--metrics-port=1" },
+                { "destinationEndpointHintKey", "k", "--destination-endpoint-hint-key=k" },
+                { "destinationEndpointHintMetadataNamespace", "n",
+                        "--destination-endpoint-hint-metadata-namespace=n" },
+                { "poolName", "p", "--pool-name=p" }, { "poolNamespace", "n", "--pool-namespace=n" },
+                { "refreshMetricsInterval", "100ms", "--refresh-metrics-interval=100000us" },
+                { "refreshMetricsInterval", "1m1.5s", "--refresh-metrics-interval=61500000us" },
+                { "refreshPrometheusMetricsInterval", "1s",
+                        "--refresh-prometheus-metrics-interval=1000000us" },
+                { "v", "4", "--v=4" }, { "secureServing", "=false", "--secure-serving=false" },
+                { "secureServing", "=F", "--secure-serving=false" }, { "certPath", "/c", "--cert-path=/c" },
+                { "totalQueuedRequestsMetric", "m", "--total-queued-requests-metric=m" },
+                { "kvCacheUsagePercentageMetric", "m{a=b}", "--kv-cache-usage-percentage-metric=m{a=b}" },
+                { "loraInfoMetric", "\"\"", "--lora-info-metric=" },
+                { "zap-devel", "=true", "--zap-devel=true" }, { "zap-encoder", "json", "--zap-encoder=json" },
+                { "zap-log-level", "info", "--zap-log-level=info" },
+                { "zap-stacktrace-level", "error", "--zap-stacktrace-level=error" },
+                { "zap-time-encoding", "iso8601", "--zap-time-encoding=iso8601" },
+                { "modelServerMetricsPort", "8", "--model-server-metrics-port=8" },
+                { "modelServerMetricsPath", "/p", "--model-server-metrics-path=/p" },
+                { "modelServerMetricsScheme", "https", "--model-server-metrics-scheme=https" },
+                { "modelServerMetricsHttpsInsecureSkipVerify", "=false",
+                        "--model-server-metrics-https-insecure-skip-verify=false" },
+                { "metrics-staleness-threshold", "1h", "--metrics-staleness-threshold=3600000000us" },
+                { "total-running-requests-metric", "\"r{a=\"b\"}\"", "--total-running-requests-metric=r{a=\"b\"}" },
+                { "cache-info-metric", "c", "--cache-info-metric=c" },
         };
 
         for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
-                char joined[128];
-                struct opt o;
+                bool boolean = flags[i].value[0] == '=';
 
-                snprintf(joined, sizeof(joined), "%s%s%s", flags[i][0], flags[i][1][0] == '=' ? "" : "=",
-                        flags[i][1]);
-                ck_assert_msg(PARSE(&o, joined) == OPT_RUN, "%s: %s", joined, err);
-                opt_fini(&o);
-                if (flags[i][1][0] != '=') {
-                        ck_assert_msg(PARSE(&o, flags[i][0], flags[i][1]) == OPT_RUN, "%s", err);
+                for (int dashes = 1; dashes <= 2; dashes++) {
+                        char joined[300], alone[160];
+                        struct opt o;
+
+                        snprintf(alone, sizeof(alone), "%.*s%s", dashes, "--", flags[i].flag);
+                        snprintf(joined, sizeof(joined), "%s=%s", alone, flags[i].value + boolean);
+                        ck_assert_msg(PARSE(&o, joined) == OPT_RUN, "%s: %s", joined, err);
+                        ck_assert_msg(dumps(&o, flags[i].dump), "%s", joined);
+                        opt_fini(&o);
+                        if (boolean)
+                                continue;
+                        ck_assert_msg(PARSE(&o, alone, flags[i].value) == OPT_RUN, "%s", err);
+                        ck_assert_msg(dumps(&o, flags[i].dump), "%s", alone);
                         opt_fini(&o);
                 }
+        }
+}
+END_TEST
+
+START_TEST(durations)
+{
+        static const struct {
+                const char *text;
+                epp_us us; /* -1: refused */
+        } rows[] = { { "0", 0 }, { "0s", 0 }, { "50ms", 50000 }, { "1.5h", 5400000000 },
+                { "1h2m3s4ms5us", 3723004005 }, { "2000ns", 2 }, { "7\u00b5s", 7 }, { "7\u03bcs", 7 },
+                { ".5s", 500000 }, { "1.s", 1000000 }, { "", -1 }, { "1", -1 }, { "s", -1 }, { "1d", -1 },
+                { "-1s", -1 }, { "1s ", -1 }, { " 1s", -1 }, { "1..5s", -1 }, { "1e3s", -1 }, { ".s", -1 },
+                { "1s1", -1 }, { "99999999999h", -1 } };
+
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                epp_us us = -2;
+                bool ok = opt_duration(rows[i].text, &us);
+
+                ck_assert_msg(ok == (rows[i].us >= 0) && us == (ok ? rows[i].us : -2), "%s", rows[i].text);
         }
 }
 END_TEST
@@ -125,6 +188,9 @@ START_TEST(mistakes)
                 { "--config-file=x", "--config-file: this feature is not built yet" },
                 { "--tracing=true", "unknown flag --tracing (see --help)" },
                 { "--pool-name", "--pool-name needs a text" },
+                { "--lora-info-metric=m{a}", "--lora-info-metric: \"m{a}\" is not a metric such as name or "
+                        "name{label=value}" },
+                { "-kubeconfig=x", "--kubeconfig: this feature is not built yet" },
                 { "word", "unexpected argument \"word\": flags begin with --" },
         };
 
@@ -167,6 +233,20 @@ START_TEST(environment)
                 { EPP_TREE_V05, "SD_QUEUE_DEPTH_THRESHOLD", "9", 9, F(queue_critical) },
                 { EPP_TREE_V05, "SD_METRICS_STALENESS_THRESHOLD", "1s", 1e6, F(staleness_us) },
                 { EPP_TREE_V05, "SD_METRICS_STALENESS_THRESHOLD", "200", -1, F(staleness_us) },
+                { EPP_TREE_V05, "SD_METRICS_STALENESS_THRESHOLD", "0", -1, F(staleness_us) },
+                { EPP_TREE_V05, "SD_QUEUE_DEPTH_THRESHOLD", "0", -1, F(queue_critical) },
+                { EPP_TREE_V05, "SD_KV_CACHE_UTIL_THRESHOLD", "0.7", .7, F(kv) },
+                { EPP_TREE_V05, "SD_KV_CACHE_UTIL_THRESHOLD", "1", -1, F(kv) },
+                { EPP_TREE_V05, "SD_KV_CACHE_UTIL_THRESHOLD", "0", -1, F(kv) },
+                { EPP_TREE_V05, "QUEUE_THRESHOLD_CRITICAL", "x", 5, F(queue_critical) },
+                { EPP_TREE_V05, "QUEUING_THRESHOLD_LORA", "x", 128, F(queuing_lora) },
+                { EPP_TREE_V05, "LORA_AFFINITY_THRESHOLD", "x", .999, F(lora_affinity) },
+                { EPP_TREE_V03, "SD_KV_CACHE_UTIL_THRESHOLD", "x", .8, F(kv) },
+                { EPP_TREE_V03, "SD_METRICS_STALENESS_THRESHOLD", "x", 2e5, F(staleness_us) },
+                { EPP_TREE_V03, "QUEUING_THRESHOLD_LORA", "64", 64, F(queuing_lora) },
+                { EPP_TREE_V03, "QUEUING_THRESHOLD_LORA", "0x10", -1, F(queuing_lora) },
+                { EPP_TREE_V03, "QUEUING_THRESHOLD_LORA", " 5", -1, F(queuing_lora) },
+                { EPP_TREE_V03, "LORA_AFFINITY_THRESHOLD", "1", 1, F(lora_affinity) },
                 { EPP_TREE_V05, "KV_CACHE_THRESHOLD", "x", .8, F(kv) },
         };
 
@@ -186,4 +266,4 @@ START_TEST(environment)
 }
 END_TEST
 
-UNIT_MAIN("opt", environment, defaults, original, syntax, mistakes)
+UNIT_MAIN("opt", durations, environment, defaults, original, syntax, mistakes)
