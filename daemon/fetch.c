@@ -30,14 +30,14 @@ struct fetch {
         void *ctx;
         size_t max_body, got;
         long status;
-        bool busy, too_large;
+        bool busy, too_large, encoded;
 };
 
 const char *
 fetch_result_name(enum fetch_result r)
 {
         static const char *const names[FETCH_RESULTS] = { "ok", "connect", "timeout", "status",
-                "too_large", "truncated" };
+                "too_large", "truncated", "encoding" };
 
         return names[r];
 }
@@ -47,6 +47,8 @@ classify(const struct fetch *f, CURLcode code)
 {
         if (f->too_large)
                 return FETCH_TOO_LARGE;
+        if (f->encoded)
+                return FETCH_ENCODING;
         switch (code) {
         case CURLE_OK:
                 return f->status == 200 ? FETCH_OK : FETCH_STATUS;
@@ -200,14 +202,28 @@ fetcher_free(struct fetcher *fr)
         free(fr);
 }
 
+/* Nothing is asked for, and libcurl undoes nothing that it did not ask for. */
+static bool
+is_encoded(const struct fetch *f)
+{
+        struct curl_header *h;
+
+        return curl_easy_header(f->easy, "Content-Encoding", 0, CURLH_HEADER, -1, &h) == CURLHE_OK &&
+               !epp_slice_ieq(epp_slice_str(h->value), EPP_SLICE("identity"));
+}
+
 static size_t
 on_body(char *p, size_t size, size_t n, void *user)
 {
         struct fetch *f = user;
         size_t all = size * n, fits = EPP_MIN(all, f->max_body - f->got);
 
-        if (f->got == 0)
+        if (f->got == 0) {
                 curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &f->status);
+                f->encoded = is_encoded(f);
+        }
+        if (f->encoded && f->status == 200)
+                return 0; /* ends the transfer */
         f->got += fits;
         f->too_large = fits < all;
         if (f->status == 200 && fits)
@@ -223,13 +239,14 @@ set_options(struct fetch *f, const struct fetch_config *cfg)
 
         if (curl_easy_setopt(e, CURLOPT_URL, cfg->url) != CURLE_OK)
                 return EPP_ENOMEM;
-        if (cfg->accept) {
-                snprintf(line, sizeof(line), "Accept: %s", cfg->accept);
-                f->headers = curl_slist_append(NULL, line);
-                if (!f->headers)
-                        return EPP_ENOMEM;
-                curl_easy_setopt(e, CURLOPT_HTTPHEADER, f->headers);
-        }
+        /* Without a value the header is left out; libcurl would send its own. */
+        snprintf(line, sizeof(line), cfg->accept ? "Accept: %s" : "Accept:%s",
+                cfg->accept ? cfg->accept : "");
+        f->headers = curl_slist_append(NULL, line);
+        if (!f->headers)
+                return EPP_ENOMEM;
+        curl_easy_setopt(e, CURLOPT_HTTPHEADER, f->headers);
+        curl_easy_setopt(e, CURLOPT_USERAGENT, "eppd/" EPPD_VERSION);
         curl_easy_setopt(e, CURLOPT_PRIVATE, f);
         curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
         curl_easy_setopt(e, CURLOPT_WRITEDATA, f);
@@ -277,7 +294,7 @@ fetch_start(struct fetch *f)
                 return false;
         f->got = 0;
         f->status = 0;
-        f->too_large = false;
+        f->too_large = f->encoded = false;
         f->busy = curl_multi_add_handle(f->fr->multi, f->easy) == CURLM_OK;
         return f->busy;
 }

@@ -18,6 +18,7 @@ enum fetch_result {
         FETCH_STATUS,   /* an answer other than 200; nothing was delivered */
         FETCH_TOO_LARGE,/* more than the cap; what fitted was delivered */
         FETCH_TRUNCATED,/* the body ended early */
+        FETCH_ENCODING, /* compressed, which was not asked for; nothing was delivered */
         FETCH_RESULTS
 };
 const char *fetch_result_name(enum fetch_result r);

@@ -78,7 +78,7 @@ plain(struct epp_buf *out, const struct pages *p)
                 { "eppd_scrape_bytes_total", "Bytes of metrics pages.", p->scrape->bytes },
                 { "eppd_scrape_line_errors_total", "Broken lines on metrics pages.",
                         p->scrape->line_errors },
-                { "eppd_scrape_not_metrics_total", "Pages without any sample.", p->scrape->not_metrics },
+                { "eppd_scrape_not_metrics_total", "Pages without any of the families asked for.", p->scrape->not_metrics },
                 { "eppd_scrape_skipped_ticks_total", "Turns dropped as the last request still ran.",
                         scrapes_skipped(p->scrapes) },
                 { "eppd_reloads_total", "Times the files were read again.", p->sources->reloads },

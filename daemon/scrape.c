@@ -3,8 +3,10 @@
 #include "daemon/scrape.h"
 
 #include <event2/event.h>
+#include <time.h>
 
 #include "daemon/conn.h"
+#include "model/metricspec.h"
 #include "wire/promscan.h"
 
 #define PAGE_MAX (4u << 20)
@@ -19,6 +21,7 @@ struct scrape {
         struct epp_load_fold fold;
         bool nomem;
         enum fetch_result last; /* said in the log when it changes */
+        uint32_t missing;       /* said too */
 };
 
 struct scrapes {
@@ -28,6 +31,7 @@ struct scrapes {
         const struct epp_log *log;
         struct scrape_stats *stats;
         struct epp_load_spec spec;
+        char *metrics[5];   /* the texts of the spec */
         struct fetcher *fetcher;
         struct epp_scraper plan;
         struct event *tick;
@@ -55,6 +59,29 @@ say_change(struct scrape *s, enum fetch_result r, long status)
                 LOG_T("result", fetch_result_name(r)), LOG_N("status", status));
 }
 
+/* Families that are asked for and not there. Adapters have none before the first request for one. */
+static void
+say_missing(struct scrape *s)
+{
+        static const char *const names[EPP_LOAD_SIGNALS] = { "waiting", "running", "kv", NULL, NULL,
+                "cache_info", "block_size", "blocks" };
+        uint32_t now = s->e->load.missing;
+        char list[80] = "none";
+        size_t n = 0;
+
+        for (size_t i = 0; i < EPP_LOAD_SIGNALS; i++) {
+                if (!names[i])
+                        now &= ~(1u << i);
+                if (now & 1u << i)
+                        n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", n ? "," : "", names[i]);
+        }
+        if (now == s->missing)
+                return;
+        s->missing = now;
+        epp_log(s->all->log, now ? EPP_LOG_WARN : EPP_LOG_INFO, "metrics", LOG_S("ep", s->e->name),
+                LOG_T("missing", list));
+}
+
 static void
 account(struct scrapes *all)
 {
@@ -76,10 +103,12 @@ on_done(void *ctx, enum fetch_result r, long status)
         all->stats->line_errors += s->scan.errors;
         if (r == FETCH_OK && !s->nomem) {
                 found = epp_load_fold_end(&s->fold, &s->e->load);
-                all->stats->not_metrics += s->scan.samples == 0;
+                all->stats->not_metrics += found == 0;
+                say_missing(s);
         }
         say_change(s, r, status);
-        epp_scrape_end(&s->turn, r == FETCH_OK && found >= 0, loop_now(all->base));
+        /* A page of something else is as good as none. */
+        epp_scrape_end(&s->turn, found > 0, loop_now(all->base));
         account(all);
 }
 
@@ -96,14 +125,27 @@ scrape_free(struct scrape *s)
         free(s);
 }
 
+/* The page's address; the port is the endpoint's unless a flag says otherwise. */
+static void
+page_url(const struct opt *o, const struct epp_endpoint *e, char *out, size_t size)
+{
+        static const char *const schemes[] = { "http", "https" };
+        bool six = memchr(e->ip.p, ':', e->ip.n) != NULL;
+
+        snprintf(out, size, "%s://%s" SLICE_FMT "%s:%u%s%s", schemes[o->metrics_scheme],
+                six ? "[" : "", SLICE_ARG(e->ip), six ? "]" : "",
+                o->server_metrics_port ? o->server_metrics_port : e->port,
+                *o->metrics_path == '/' ? "" : "/", o->metrics_path);
+}
+
 static struct scrape *
 scrape_new(struct scrapes *all, struct epp_endpoint *e)
 {
-        static const char *const schemes[] = { "http", "https" };
         struct scrape *s = calloc(1, sizeof(*s));
         char url[512];
         struct fetch_config cfg = { .url = url, .max_body = PAGE_MAX,
-                .timeout_ms = (unsigned)(all->opt->scrape_timeout / 1000),
+                /* 0 would be no deadline */
+                .timeout_ms = (unsigned)EPP_MAX(all->opt->scrape_timeout / 1000, (epp_us)1),
                 .insecure = all->opt->metrics_insecure };
 
         if (!s)
@@ -111,14 +153,23 @@ scrape_new(struct scrapes *all, struct epp_endpoint *e)
         s->all = all;
         s->e = e;
         epp_load_fold_init(&s->fold, &all->spec);
-        snprintf(url, sizeof(url), "%s://" SLICE_FMT "%s", schemes[all->opt->metrics_scheme],
-                SLICE_ARG(e->addr), all->opt->metrics_path);
-        if (epp_promscan_init(&s->scan, s->fold.names, s->fold.n_names, epp_load_fold_sample, &s->fold) < 0 ||
+        page_url(all->opt, e, url, sizeof(url));
+        if (epp_promscan_init(&s->scan, s->fold.names, s->fold.n_names, epp_load_fold_sample,
+                    &s->fold) < 0 ||
                 fetch_new(all->fetcher, &cfg, &ops, s, &s->fetch) < 0) {
                 scrape_free(s);
                 return NULL;
         }
         return s;
+}
+
+static epp_wall
+wall_now(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_REALTIME, &t);
+        return (epp_wall)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 static void
@@ -128,7 +179,7 @@ scrape_start(struct scrape *s, epp_us now)
                 return;
         s->nomem = false;
         epp_promscan_begin(&s->scan);
-        epp_load_fold_begin(&s->fold, now, 0);
+        epp_load_fold_begin(&s->fold, now, wall_now());
         if (!fetch_start(s->fetch))
                 epp_scrape_end(&s->turn, false, now);
 }
@@ -185,19 +236,26 @@ on_remove(void *ctx, struct epp_endpoint *e)
         e->user = NULL;
 }
 
-/* The default engine, with what the flags say otherwise. */
-static void
+/* The default engine, with what the flags say otherwise; they have been checked. */
+static bool
 choose_metrics(struct scrapes *s)
 {
+        const struct {
+                enum epp_load_signal signal;
+                const char *text;
+        } flags[ARRAY_LEN(s->metrics)] = { { EPP_LOAD_WAITING, s->opt->queued_metric },
+                { EPP_LOAD_RUNNING, s->opt->running_metric }, { EPP_LOAD_KV, s->opt->kv_metric },
+                { EPP_LOAD_LORA, s->opt->lora_metric },
+                { EPP_LOAD_CACHE_INFO, s->opt->cache_metric } };
+
         s->spec = *epp_load_spec_default();
-        s->spec.metric[EPP_LOAD_WAITING].family = s->opt->queued_metric;
-        s->spec.metric[EPP_LOAD_RUNNING].family = s->opt->running_metric;
-        s->spec.metric[EPP_LOAD_KV].family = s->opt->kv_metric;
-        s->spec.metric[EPP_LOAD_LORA].family = s->opt->lora_metric;
-        s->spec.metric[EPP_LOAD_CACHE_INFO].family = s->opt->cache_metric;
-        for (size_t i = 0; i < EPP_LOAD_SIGNALS; i++)
-                if (s->spec.metric[i].family && !*s->spec.metric[i].family)
-                        s->spec.metric[i].family = NULL; /* an empty flag: not read */
+        for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+                s->metrics[i] = strdup(flags[i].text);
+                if (!s->metrics[i] ||
+                        epp_metricspec_parse(s->metrics[i], &s->spec.metric[flags[i].signal]) < 0)
+                        return false;
+        }
+        return true;
 }
 
 int
@@ -210,10 +268,9 @@ scrapes_new(struct event_base *base, const struct opt *o, struct epp_pool *pool,
         if (!s)
                 return EPP_ENOMEM;
         *s = (struct scrapes){ .base = base, .opt = o, .pool = pool, .log = log, .stats = stats };
-        choose_metrics(s);
         epp_scraper_init(&s->plan, EPP_MAX(o->refresh, (epp_us)1000), o->scrape_budget);
         s->tick = evtimer_new(base, on_tick, s);
-        if (!s->tick || fetcher_new(base, CONNECTIONS_MAX, &s->fetcher) < 0 ||
+        if (!choose_metrics(s) || !s->tick || fetcher_new(base, CONNECTIONS_MAX, &s->fetcher) < 0 ||
                 evtimer_add(s->tick, &soon) < 0) {
                 scrapes_free(s);
                 return EPP_ENOMEM;
@@ -253,5 +310,7 @@ scrapes_free(struct scrapes *s)
         if (s->tick)
                 event_free(s->tick);
         fetcher_free(s->fetcher);
+        for (size_t i = 0; i < ARRAY_LEN(s->metrics); i++)
+                free(s->metrics[i]);
         free(s);
 }

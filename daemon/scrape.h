@@ -15,7 +15,7 @@ struct scrapes;
 
 struct scrape_stats {
         uint64_t result[FETCH_RESULTS];
-        uint64_t not_metrics;       /* 200, but no sample on the page */
+        uint64_t not_metrics;       /* 200, but none of the families asked for */
         uint64_t bytes, line_errors;
 };
 
