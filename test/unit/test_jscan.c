@@ -199,27 +199,35 @@ START_TEST(quotes)
 }
 END_TEST
 
-/* Small documents, all cuts and all truncations, against jansson as a judge of validity. */
+/* Small documents of tokens and noise, also below the levels that the quick reader takes, against
+ * jansson as a judge of validity; and cut after each byte, against themselves. */
 START_TEST(jansson_twin)
 {
-        static const char alphabet[] = "{}[]:,\"\\ 01-.eEtrufalsn\n";
-        static struct epp_jscan j;
+        static const char *const tokens[] = { "{", "}", "[", "]", ":", ",", "\"", "\\", " ", "\n", "0",
+                "1", "-", ".", "e", "E", "+", "true", "null", "fals", "\"a\"", "\"a\":", "\\n", "\\u",
+                "00e9", "\"\\u00E9\"", "-1.5e+3", "[[", "]]", "{\"b\":", "\t", "x" };
+        static struct epp_jscan whole, cut;
         struct epp_rng r;
 
         epp_rng_init(&r, 11);
         for (int round = 0; round < 400000; round++) {
-                char p[12];
-                size_t n = 1 + epp_rng_below(&r, sizeof(p));
+                char p[160];
+                bool deep = round & 1;
+                size_t n = (size_t)snprintf(p, sizeof(p), "%s", deep ? "{\"messages\":[" : "");
                 json_t *doc;
 
-                for (size_t i = 0; i < n; i++)
-                        p[i] = alphabet[epp_rng_below(&r, sizeof(alphabet) - 1)];
+                for (uint64_t k = 1 + epp_rng_below(&r, 11); k; k--)
+                        n += (size_t)snprintf(p + n, sizeof(p) - n, "%s",
+                                tokens[epp_rng_below(&r, ARRAY_LEN(tokens))]);
+                n += (size_t)snprintf(p + n, sizeof(p) - n, "%s", deep ? "]}" : "");
                 doc = json_loadb(p, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-                scan(&j, p, n, n, 1);
+                scan(&whole, p, n, n, 1);
+                scan(&cut, p, n, 0, 1);
+                same(&whole, &cut, p, 1);
                 /* numbers beyond a double are grammar to us and an error to jansson */
-                if ((doc == NULL) != (j.error != EPP_J_OK) && !memchr(p, 'e', n) && !memchr(p, 'E', n))
+                if ((doc == NULL) != (whole.error != EPP_J_OK) && !memchr(p, 'e', n) && !memchr(p, 'E', n))
                         ck_abort_msg("%.*s: jansson %s, we %s", (int)n, p, doc ? "takes it" : "does not",
-                                names[j.error]);
+                                names[whole.error]);
                 json_decref(doc);
         }
 }
