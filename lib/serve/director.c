@@ -66,6 +66,19 @@ models_required(const struct epp_director *d)
         return d->match == EPP_MATCH_REQUIRED;
 }
 
+/* Whether what the body says of its model must be good: always where a path demands JSON; elsewhere
+ * when it is an object with a string for a model, and models are required. */
+static bool
+must_check(const struct epp_director *d, const struct epp_ask *ask)
+{
+        const struct epp_jscan *j = ask->scan;
+
+        if (ask->dialect->json)
+                return true;
+        return !j->error && j->top == EPP_J_OBJECT && j->model_state > EPP_JM_TYPE &&
+               models_required(d);
+}
+
 /* The model of the body into *req; false when the request has been refused. */
 static bool
 read_model(struct epp_director *d, const struct epp_ask *ask, struct epp_request *req,
@@ -76,7 +89,7 @@ read_model(struct epp_director *d, const struct epp_ask *ask, struct epp_request
 
         if (!ask->has_body)
                 return true;
-        if (ask->dialect->json) {
+        if (must_check(d, ask)) {
                 wrong = epp_dialect_check(ask->dialect, ask->scan, buf, sizeof(buf));
                 if (wrong) {
                         refuse(d, v, EPP_REF_BAD_REQUEST, "%s", wrong);
@@ -88,13 +101,22 @@ read_model(struct epp_director *d, const struct epp_ask *ask, struct epp_request
         return true;
 }
 
+/* Whether the body's model values must change on the way: another target, or values that do not
+ * agree, of which a server may read any. Unknown paths keep their bytes unless a model is named. */
+static bool
+must_rename(const struct epp_ask *ask, const struct epp_request *req, bool named)
+{
+        return (named || ask->dialect->json) &&
+               (ask->scan->conflict || !epp_slice_eq(req->model, req->target));
+}
+
 /* Finds the model and draws its target; false when the request has been refused. */
 static bool
 match_model(struct epp_director *d, const struct epp_ask *ask, struct epp_request *req,
         struct epp_verdict *v)
 {
         struct epp_model *m;
-        const struct epp_target *t;
+        const struct epp_target *t = NULL;
 
         req->critical = true; /* nothing matched and no objective says otherwise: priority 0 */
         req->target = req->model;
@@ -103,25 +125,26 @@ match_model(struct epp_director *d, const struct epp_ask *ask, struct epp_reques
                 return true;
         }
         m = d->models ? epp_models_find(d->models, req->model) : NULL;
-        if (!m) {
-                if (models_required(d)) {
-                        refuse(d, v, EPP_REF_NOT_FOUND,
-                                "no InferenceModel is named \"" SLICE_FMT "\" in this pool",
-                                SLICE_ARG(shorten(req->model, NAME_SHOWN)));
-                        return false;
-                }
-                req->target_hash = XXH3_64bits(req->target.p, req->target.n);
-                return true;
+        if (!m && models_required(d)) {
+                refuse(d, v, EPP_REF_NOT_FOUND,
+                        "no InferenceModel is named \"" SLICE_FMT "\" in this pool",
+                        SLICE_ARG(shorten(req->model, NAME_SHOWN)));
+                return false;
         }
-        m->requests++;
-        req->critical = m->criticality == EPP_CRITICAL;
-        t = epp_model_draw(m, epp_sched_rng(d->sched));
+        if (m) {
+                m->requests++;
+                req->critical = m->criticality == EPP_CRITICAL;
+                t = epp_model_draw(m, epp_sched_rng(d->sched));
+        }
         if (t)
                 req->target = t->name;
         req->target_hash = t ? t->name_hash : XXH3_64bits(req->target.p, req->target.n);
         v->model = req->target;
-        v->rename = ask->scan->n_spans <= EPP_JSCAN_SPANS &&
-                    (ask->scan->conflict || !epp_slice_eq(req->model, req->target));
+        v->rename = must_rename(ask, req, m);
+        if (v->rename && ask->scan->n_spans > EPP_JSCAN_SPANS) {
+                refuse(d, v, EPP_REF_BAD_REQUEST, "too many model keys");
+                return false;
+        }
         return true;
 }
 

@@ -25,6 +25,7 @@ static const struct {
         KEY(INPUT_IDS, "input_ids"), KEY(MAX_TOKENS, "max_tokens"),
         KEY(MAX_COMPLETION_TOKENS, "max_completion_tokens"),
         KEY(MAX_OUTPUT_TOKENS, "max_output_tokens"), KEY(SAMPLING_PARAMS, "sampling_params"),
+        KEY(TOOLS, "tools"), KEY(CACHE_SALT, "cache_salt"),
 #undef KEY
 };
 
@@ -152,6 +153,29 @@ top_field(struct epp_jscan *j)
         return j->key >= 0 ? &j->field[(unsigned char)j->key] : NULL;
 }
 
+/* Whether items at level 2 are token ids, which are checked. */
+static bool
+in_ids(const struct epp_jscan *j)
+{
+        return j->key == EPP_JK_TOKEN_IDS || j->key == EPP_JK_INPUT_IDS;
+}
+
+/* A number of 0 .. 2^32-1 written with digits only. <n> is not 0. */
+static bool
+is_id(const char *p, size_t n)
+{
+        uint64_t v = 0;
+
+        if (n > 10)
+                return false;
+        for (size_t i = 0; i < n; i++) {
+                if (p[i] < '0' || p[i] > '9')
+                        return false;
+                v = v * 10 + (uint64_t)(p[i] - '0');
+        }
+        return v <= UINT32_MAX;
+}
+
 /* A value begins. At level 1 it is a member's, at level 2 an item of one. */
 static void
 value_begins(struct epp_jscan *j, enum epp_jtype type)
@@ -165,6 +189,7 @@ value_begins(struct epp_jscan *j, enum epp_jtype type)
                 j->value_at = j->pos;
         } else if (j->depth == 2 && f && f->type == EPP_J_ARRAY) {
                 f->items++;
+                f->odd_ids |= in_ids(j) && type != EPP_J_NUMBER;
         }
 }
 
@@ -212,7 +237,7 @@ static enum epp_jmodel
 judge_model(const struct epp_jscan *j)
 {
         if (j->caught_n == 0)
-                return EPP_JM_MISSING;
+                return EPP_JM_EMPTY;
         if (j->caught_long || j->caught_n > EPP_JSCAN_MODEL)
                 return EPP_JM_LONG;
         for (size_t i = 0; i < j->caught_n; i++)
@@ -233,7 +258,7 @@ model_seen(struct epp_jscan *j, bool string)
         if (j->n_spans++ && hash != j->model_hash)
                 j->conflict = true;
         j->model_hash = hash;
-        j->model_state = string ? judge_model(j) : EPP_JM_MISSING;
+        j->model_state = string ? judge_model(j) : EPP_JM_TYPE;
         j->model_n = 0;
         if (j->model_state == EPP_JM_OK) {
                 j->model_n = j->caught_n;
@@ -334,7 +359,7 @@ begin_scalar(struct epp_jscan *j, char c)
         value_begins(j, EPP_J_NUMBER);
         j->state = NUM;
         j->number = c == '-' ? N_MINUS : c == '0' ? N_ZERO : N_INT;
-        if (j->depth == 1 && j->key >= 0) {
+        if (j->key >= 0 && (j->depth == 1 || (j->depth == 2 && in_ids(j)))) {
                 catch_begins(j);
                 catch_byte(j, c);
         }
@@ -402,7 +427,9 @@ number_complete(unsigned char before)
 static void
 number_ends(struct epp_jscan *j)
 {
-        if (j->catching && j->caught_n < 31) {
+        if (j->catching && j->depth == 2) {
+                top_field(j)->odd_ids |= !is_id(j->caught, j->caught_n);
+        } else if (j->catching && j->caught_n < 31) {
                 j->caught[j->caught_n] = 0;
                 top_field(j)->number = strtod(j->caught, NULL);
         }
@@ -686,8 +713,20 @@ struct rush {
         const char *p, *end;
         unsigned state, depth;
         bool object;      /* the innermost container is one */
+        bool ids, odd;    /* items at level 2 are token ids; one is not */
         uint64_t items;   /* values that began at level 2 */
 };
+
+/* A value of <n> bytes begins, n = 0 for what cannot be a token id. */
+static inline void
+rush_item(struct rush *r, size_t n)
+{
+        if (r->depth != 2)
+                return;
+        r->items++;
+        if (r->ids)
+                r->odd |= n == 0 || !is_id(r->p, n);
+}
 
 static inline bool
 rush_open(struct epp_jscan *j, struct rush *r, bool object)
@@ -697,7 +736,7 @@ rush_open(struct epp_jscan *j, struct rush *r, bool object)
         if (r->depth == EPP_JSCAN_DEPTH)
                 return false;
         *word = object ? *word | bit : *word & ~bit;
-        r->items += r->depth == 2;
+        rush_item(r, 0);
         r->depth++;
         r->object = object;
         r->state = object ? KEY_OR_END : VALUE_OR_END;
@@ -741,7 +780,7 @@ rush_value(struct epp_jscan *j, struct rush *r)
 
         switch (*r->p) {
         case '"':
-                r->items += r->depth == 2;
+                rush_item(r, 0);
                 return rush_string(j, r, false);
         case '{':
         case '[':
@@ -760,7 +799,7 @@ rush_value(struct epp_jscan *j, struct rush *r)
         }
         if (!next)
                 return false;
-        r->items += r->depth == 2;
+        rush_item(r, (size_t)(next - r->p));
         r->p = next;
         r->state = AFTER;
         return true;
@@ -804,7 +843,7 @@ rush_token(struct epp_jscan *j, struct rush *r)
 static size_t
 rush(struct epp_jscan *j, const char *p, const char *end)
 {
-        struct rush r = { p, end, j->state, j->depth, in_object(j), 0 };
+        struct rush r = { p, end, j->state, j->depth, in_object(j), in_ids(j), false, 0 };
         struct epp_jfield *f = top_field(j);
 
         while (r.p < r.end) {
@@ -815,8 +854,10 @@ rush(struct epp_jscan *j, const char *p, const char *end)
         }
         j->state = (unsigned char)r.state;
         j->depth = r.depth;
-        if (f && f->type == EPP_J_ARRAY)
+        if (f && f->type == EPP_J_ARRAY) {
                 f->items += r.items;
+                f->odd_ids |= r.odd;
+        }
         j->pos += (uint64_t)(r.p - p);
         return (size_t)(r.p - p);
 }

@@ -36,7 +36,7 @@ enum epp_jtype { EPP_J_ABSENT, EPP_J_NULL, EPP_J_BOOL, EPP_J_NUMBER, EPP_J_STRIN
 enum epp_jkey { EPP_JK_MODEL, EPP_JK_STREAM, EPP_JK_MESSAGES, EPP_JK_PROMPT, EPP_JK_INPUT,
         EPP_JK_ITEMS, EPP_JK_TOKEN_IDS, EPP_JK_INPUT_IDS, EPP_JK_MAX_TOKENS,
         EPP_JK_MAX_COMPLETION_TOKENS, EPP_JK_MAX_OUTPUT_TOKENS, EPP_JK_SAMPLING_PARAMS,
-        EPP_JK_COUNT };
+        EPP_JK_TOOLS, EPP_JK_CACHE_SALT, EPP_JK_COUNT };
 struct epp_jspan {
         uint64_t at, len; /* the value's bytes, quotes and brackets included */
 };
@@ -45,11 +45,12 @@ struct epp_jfield {
         struct epp_jspan span;
         uint64_t items;      /* of an array; bytes between the quotes of a string */
         bool is_true;        /* the literal true */
+        bool odd_ids;        /* of token_ids and input_ids: an item is no integer of 32 bits */
         double number;       /* of a number; -1 when it is longer than 30 characters */
 };
 
-enum epp_jmodel { EPP_JM_OK, EPP_JM_MISSING, /* absent, empty or not a string */
-        EPP_JM_CONTROL, EPP_JM_UTF8, EPP_JM_LONG };
+enum epp_jmodel { EPP_JM_OK, EPP_JM_MISSING, EPP_JM_TYPE, /* not a string */
+        EPP_JM_EMPTY, EPP_JM_CONTROL, EPP_JM_UTF8, EPP_JM_LONG, EPP_JM_STATES };
 
 struct epp_jscan {
         enum epp_jerror error;

@@ -9,8 +9,8 @@
 static const char *const names[EPP_J_ERRORS] = { "", "json:val", "json:key", "json:colon",
         "json:delim", "json:ctl", "json:esc", "json:hex", "json:num", "json:depth", "json:trailing",
         "json:eof" };
-static const char *const model_names[] = { "", "model-missing", "model-control", "model-utf8",
-        "model-long" };
+static const char *const model_names[EPP_JM_STATES] = { "", "model-missing", "model-missing",
+        "model-missing", "model-control", "model-utf8", "model-long" };
 
 static char *
 slurp(const char *name, size_t *n)
