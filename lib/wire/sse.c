@@ -29,8 +29,11 @@ line_end(struct epp_sse *s)
 {
         if (s->at == 0)
                 event_end(s);
-        else if (s->at == LINE_DATA && s->done != sizeof(done) - 1)
+        else if (s->at == LINE_DATA && s->done != sizeof(done) - 1) {
                 s->counts = true;
+                if (s->done < sizeof(done) - 1)
+                        epp_usage_feed(&s->walk, epp_slice(done, s->done)); /* held back so far */
+        }
         s->at = 0;
 }
 
@@ -40,7 +43,9 @@ data_begins(struct epp_sse *s)
         s->at = LINE_DATA;
         s->done = 0;
         s->skip_space = true;
-        if (!s->walking)
+        if (s->walking)
+                epp_usage_feed(&s->walk, EPP_SLICE("\n")); /* lines of one event are joined */
+        else
                 epp_usage_begin(&s->walk);
         s->walking = true;
 }
@@ -59,7 +64,14 @@ in_data(struct epp_sse *s, struct epp_slice in)
         while (n < in.n && in.p[n] != '\n' && in.p[n] != '\r')
                 n++;
         for (size_t i = 0; i < n && s->done < sizeof(done) - 1; i++) {
-                s->done = in.p[i] == done[s->done] ? s->done + 1 : NOT_DONE;
+                if (in.p[i] == done[s->done]) {
+                        s->done++;
+                        continue;
+                }
+                epp_usage_feed(&s->walk, epp_slice(done, s->done)); /* held back so far */
+                epp_usage_feed(&s->walk, epp_slice(in.p + i, n - i));
+                s->done = NOT_DONE;
+                return n;
         }
         if (s->done == NOT_DONE)
                 epp_usage_feed(&s->walk, epp_slice(in.p, n));
@@ -130,7 +142,9 @@ count_events(struct epp_sse *s, struct epp_slice in)
                         counts = false;
                 } else if (epp_slice_has_prefix(line, EPP_SLICE("data:"))) {
                         line.p += 5, line.n -= 5;
-                        counts |= !epp_slice_has_prefix(epp_slice_trim(line), EPP_SLICE("[DONE]"));
+                        if (line.n && *line.p == ' ')
+                                line.p++, line.n--;
+                        counts |= !epp_slice_has_prefix(line, EPP_SLICE("[DONE]"));
                 }
         }
 }

@@ -59,10 +59,15 @@ usage_level(const struct epp_usage_walk *w)
         return (k[1] == K_RESPONSE || k[1] == K_MESSAGE) && k[2] == K_USAGE ? 3 : 0;
 }
 
+enum { STRONG_PROMPT = 1, STRONG_COMPLETION = 2, STRONG_CACHED = 4 };
+
+/* One of two names for the same number: the strong one counts wherever it stands. */
 static void
-store(uint64_t *field, uint64_t v, bool weak)
+store(struct epp_usage_walk *w, uint64_t *field, uint64_t v, unsigned char bit, bool strong)
 {
-        if (!weak || *field == 0)
+        if (strong)
+                w->strong |= bit;
+        if (strong || !(w->strong & bit))
                 *field = v;
 }
 
@@ -75,24 +80,24 @@ number_done(struct epp_usage_walk *w, uint64_t v)
         if (!level || w->depth > EPP_USAGE_LEVELS)
                 return;
         if (w->depth == level + 1 && w->key[level] == K_DETAILS && w->key[level + 1] == K_CACHED)
-                u->cached = v;
+                store(w, &u->cached, v, STRONG_CACHED, true);
         if (w->depth != level)
                 return;
         switch (w->key[level]) {
         case K_PROMPT:
         case K_INPUT:
-                store(&u->prompt, v, w->key[level] == K_INPUT);
+                store(w, &u->prompt, v, STRONG_PROMPT, w->key[level] == K_PROMPT);
                 break;
         case K_COMPLETION:
         case K_OUTPUT:
-                store(&u->completion, v, w->key[level] == K_OUTPUT);
+                store(w, &u->completion, v, STRONG_COMPLETION, w->key[level] == K_COMPLETION);
                 break;
         case K_TOTAL:
                 u->total = v;
                 break;
         case K_CACHED:
         case K_CACHE_READ:
-                store(&u->cached, v, true);
+                store(w, &u->cached, v, STRONG_CACHED, false);
                 break;
         default:
                 break;
@@ -112,6 +117,10 @@ value_done(struct epp_usage_walk *w, bool string)
         if (!in_object(w) || w->text_long || w->text_n == 0 || w->text_n >= sizeof(w->text))
                 return;
         w->text[w->text_n] = 0;
+        if ((*w->text < '0' || *w->text > '9') && *w->text != '-' && *w->text != '.')
+                return; /* strtod knows more spellings than JSON: inf, nan, leading blanks */
+        if (w->text[1] == 'x' || w->text[1] == 'X')
+                return; /* and hexadecimal ones */
         errno = 0;
         exact = strtoull(w->text, &end, 10);
         if (*end == 0 && errno == 0 && *w->text >= '0' && *w->text <= '9') {
@@ -122,6 +131,21 @@ value_done(struct epp_usage_walk *w, bool string)
         d = strtod(w->text, &end);
         if (*end == 0 && d >= 0 && d < 9e18 && errno == 0)
                 number_done(w, (uint64_t)d);
+}
+
+/* A usage object begins: of several in one document the last counts, whole. */
+static void
+usage_begins(struct epp_usage_walk *w)
+{
+        bool error = w->got.error;
+
+        if (w->key[1] == K_META) {
+                w->meta = (struct epp_usage){ 0 };
+                w->finished = false;
+        } else {
+                w->got = (struct epp_usage){ .error = error };
+        }
+        w->strong = 0;
 }
 
 static void
@@ -138,6 +162,8 @@ open_level(struct epp_usage_walk *w, bool object)
         }
         if (w->depth <= EPP_USAGE_LEVELS)
                 w->key[w->depth] = K_OTHER;
+        if (object && w->depth > 1 && w->depth == usage_level(w))
+                usage_begins(w);
         w->wants_key = object;
 }
 

@@ -17,6 +17,7 @@ struct epp_usage {
 struct epp_usage_walk {
         struct epp_usage got, meta; /* meta counts only with a finish_reason */
         bool finished;
+        unsigned char strong;       /* bits: the first choice of a name was seen (usage.c) */
         unsigned depth;
         uint64_t objects;           /* bit d: level d is an object (d < 64) */
         unsigned char key[EPP_USAGE_LEVELS + 1]; /* the key we are below, per level */
