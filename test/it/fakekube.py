@@ -63,7 +63,7 @@ times (then spent; default for ever); null takes all away.
   ca          true: new CA and certificate for new connections; the answer's ca_file names it
 """
 import argparse, asyncio, base64, collections, ctypes, email.utils, gzip, ipaddress, json, os, random, re
-import signal, socket, ssl, struct, subprocess, sys, time, urllib.parse, uuid
+import signal, socket, ssl, struct, subprocess, sys, time, traceback, urllib.parse, uuid
 
 DEFAULTS = {
     "fault": None, "watch_end": None, "slow": None, "accept": None, "expire_page": None, "empty_page": 0,
@@ -1029,7 +1029,7 @@ def check_times(spec):
 
 def new_metadata(req, meta):
     name = meta.get("name") or meta.get("generateName", "") + "%05x" % random.getrandbits(20)
-    meta = dict({"uid": str(uuid.uuid4()), "creationTimestamp": now_text()}, **meta, name=name)
+    meta = {"uid": str(uuid.uuid4()), "creationTimestamp": now_text(), **meta, "name": name}
     if req.namespace:
         meta["namespace"] = req.namespace
     if not builtin(req.res):
@@ -1566,6 +1566,11 @@ async def serve(req):
         await answer_fail(req, fail)
         if not req.path.startswith("/fake/"):
             entry["code"] = req.code
+    except (Cut, OSError, asyncio.IncompleteReadError):
+        raise
+    except Exception:  # a mistake of ours, or a body we did not think of
+        traceback.print_exc()
+        await answer(req, 500, traceback.format_exc(), "text/plain; charset=utf-8")
 
 
 async def connection(reader, writer):

@@ -60,6 +60,18 @@ start_eppd() {
         until_ok 10 grep -qE 'ev[=":]+ready' "$dir/eppd.log" || { cat "$dir/eppd.log"; return 1; }
         grpc=$(field grpc_port) health=$(field health_port) admin=$(field metrics_port)
 }
+# start_fakekube ARGS...: an API server; its URL is in $kube, its port and pid in $kube_port $kube_pid, with
+# --tls=DIR its CA file in $kube_ca
+start_fakekube() {
+        rm -f "$dir/fakekube.log"
+        python3 test/it/fakekube.py "$@" >"$dir/fakekube.log" 2>"$dir/fakekube.$n.err" &
+        kube_pid=$! kube_scheme=http
+        pids="$pids $kube_pid"
+        until_ok 10 grep -q '^listen' "$dir/fakekube.log" || { cat "$dir/fakekube.$n.err"; return 1; }
+        kube_port=$(sed -n 's/^listen //p' "$dir/fakekube.log") kube_ca=$(sed -n 's/^ca //p' "$dir/fakekube.log")
+        [ -z "$kube_ca" ] || kube_scheme=https
+        kube=$kube_scheme://127.0.0.1:$kube_port
+}
 # start_envoy OPTIONS of envoy.sh config: its HTTP port is in $http
 start_envoy() {
         sh test/it/envoy.sh config http=0 admin=0 epp="$grpc" "$@" >"$dir/envoy.yaml" || return 1
