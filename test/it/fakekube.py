@@ -12,7 +12,8 @@ tests shape state with curl. TCP and HTTP/1.1 only, no HTTP/2.
 /fake/... controls it: same port, no token, never logged.
   POST /fake/set      JSON of switches (below); unknown ones are refused. Answers with all of them.
   POST /fake/pods     ?n=1&ready=n&ns=default&labels=app=vllm&name=pod&first=0&ip=127.10.0.1&node=node-a
-                      pods of 7 kB, ip counting upwards; the last n - ready are not Ready
+                      pods of 7 kB, ip counting upwards; the last n - ready are not Ready; a name that
+                      is there already is overwritten: MODIFIED with another uid
   POST /fake/storm    ?rate=1000&seconds=1&ns=&change=touch|ready|label &wait=1 answers at the end
   POST /fake/event    ?resource=pods&preset=NAME to every open watch of the resource, or the body as is.
                       presets: other_namespace other_kind unknown_type no_metadata no_rv null_object
@@ -20,7 +21,7 @@ tests shape state with curl. TCP and HTTP/1.1 only, no HTTP/2.
   POST /fake/end      ?resource=pods&how=HOW ends the open watches of the resource (all without it)
   POST /fake/clear    ?what=log,objects,switches (default: all three)
   GET  /fake/log      requests as JSON lines: n t (CLOCK_MONOTONIC) conn method path query raw_query verb
-                      resource authorization user_agent accept accept_encoding content_type body code;
+                      resource authorization headers (names in small letters) body code;
                       ?path=REGEX&verb=list choose
   GET  /fake/state    counter, objects, watches, connections, storm, switches
 
@@ -32,7 +33,8 @@ Switches. RULE: an object or a list of them, each with the optional conditions p
 expression on the path), verb (list watch get create update patch delete), after (let N pass first),
 times (then spent; default for ever); null takes all away.
   fault       RULE  code body=json|text|html|empty|VERBATIM reason message retry_after="7"|"date:7"
-                    headers={} how=HOW delay=seconds (without code or how: then the normal answer)
+                    headers={} how=HOW delay=seconds (without code or how: then the normal answer, with
+                    these headers)
   watch_end   RULE  how (+ short: at once after the headers) events=N delivered first, ms=N at the latest;
                     a plain word means {"how": word}. Counts for watches that begin later
   slow        RULE  bytes=N every ms=N: trickling answers (not watches)
@@ -523,7 +525,7 @@ class Request:
         path, _, self.raw_query = self.target.partition("?")
         self.path = urllib.parse.unquote(path)
         self.query = dict(urllib.parse.parse_qsl(self.raw_query, keep_blank_values=True))
-        self.conn, self.body, self.code = conn, body, None
+        self.conn, self.body, self.code, self.extra = conn, body, None, {}
         self.res = self.namespace = self.name = self.sub = None
         self.parse_path()
         self.verb = self.find_verb()
@@ -565,11 +567,10 @@ class Request:
         return value
 
     def log_entry(self, n):
-        names = ("authorization", "user-agent", "accept", "accept-encoding", "content-type")
         return {"n": n, "t": time.monotonic(), "conn": self.conn.number, "method": self.method, "path": self.path,
                 "query": self.query, "raw_query": self.raw_query, "verb": self.verb,
                 "resource": full_name(self.res) if self.res else None,
-                **{name.replace("-", "_"): self.headers.get(name) for name in names},
+                "authorization": self.headers.get("authorization"), "headers": self.headers,
                 "body": self.body[:4096].decode("utf-8", "replace") or None, "code": None}
 
 
@@ -618,7 +619,7 @@ async def answer(req, code, body, ctype="application/json", headers=()):
     if ctype == "application/json" and pretty(req) and not req.path.startswith("/fake/"):
         body = (json.dumps(json.loads(body), indent=2, ensure_ascii=False) + "\n").encode("utf-8", "replace")
     fields = {"Audit-Id": str(uuid.uuid4()), "Content-Type": ctype,
-              "Date": email.utils.formatdate(usegmt=True), **dict(headers)}
+              "Date": email.utils.formatdate(usegmt=True), **dict(headers), **req.extra}
     if zips(req) and (len(body) > 128 * 1024 or switches["gzip"] == "force") and not req.path.startswith("/fake/"):
         body, fields["Content-Encoding"] = gzip.compress(body, 1), "gzip"
     fields["Content-Length"] = len(body)
@@ -642,11 +643,12 @@ async def answer_fail(req, fail):
 async def answer_fault(req, rule):
     """True when the rule was the whole answer."""
     await asyncio.sleep(rule.get("delay", 0))
+    req.extra = rule.get("headers", {})
     if "code" not in rule:
         if "how" in rule:
             await req.conn.cut(rule["how"])
         return False
-    code, kind, headers = rule["code"], rule.get("body", "json"), dict(rule.get("headers", {}))
+    code, kind, headers = rule["code"], rule.get("body", "json"), {}
     after = str(rule.get("retry_after", ""))
     if after.startswith("date:"):
         after = email.utils.formatdate(time.time() + float(after[5:]), usegmt=True)
@@ -705,14 +707,15 @@ class Watch:
         self.req, self.conn, self.selector = req, req.conn, selector
         self.kind = store.kinds[req.res]
         self.bookmarks = req.flag("allowWatchBookmarks")
-        self.queue, self.wake, self.ending, self.slow = collections.deque(), asyncio.Event(), None, False
+        self.queue, self.wake, self.ending = collections.deque(), asyncio.Event(), None
         self.started, self.sent, self.limit = False, 0, switches["queue"]
         self.rule = apply_rule("watch_end", req) or {}
         self.begin = time.monotonic()
         seconds = req.number("timeoutSeconds") or 1800 * random.uniform(1, 2)
         self.deadline = self.begin + seconds
         self.lead = self.deadline - switches["bookmark_lead_ms"] / 1000
-        self.next_bookmark = self.begin + switches["bookmark_ms"] / 1000
+        self.period = switches["bookmark_ms"] / 1000
+        self.next_bookmark = self.begin + self.period
         self.limit_time = self.begin + self.rule["ms"] / 1000 if "ms" in self.rule else float("inf")
 
     def offer(self, change):
@@ -721,13 +724,13 @@ class Watch:
             self.put(seen)
 
     def put(self, item):
-        if self.slow:
+        if self.ending:
             return
-        if len(self.queue) >= self.limit:  # too slow: the stream ends, no error
-            self.slow = True
+        if len(self.queue) >= self.limit:  # too slow: the stream ends without an error, nothing is left out before
             self.queue.clear()
             self.ending = "clean"
-        self.queue.append(item)
+        else:
+            self.queue.append(item)
         self.wake.set()
 
     def end(self, how):
@@ -788,7 +791,7 @@ class Watch:
         self.started, self.req.code = True, 200
         fields = {"Audit-Id": str(uuid.uuid4()), "Cache-Control": "no-cache, private",
                   "Content-Type": "application/json", "Date": email.utils.formatdate(usegmt=True),
-                  "Transfer-Encoding": "chunked"}
+                  "Transfer-Encoding": "chunked", **self.req.extra}
         if zips(self.req):
             fields["Content-Encoding"] = "gzip"
         await self.conn.send(head_of(200, fields))
@@ -836,7 +839,7 @@ class Watch:
             self.ending = self.rule["how"]
         if now < self.next_bookmark and now < self.lead:
             return []
-        self.next_bookmark = now + switches["bookmark_ms"] / 1000
+        self.next_bookmark = now + self.period
         if now >= self.lead:
             self.lead = float("inf")
         newer = self.bookmarks and self.kind.last > self.start
@@ -1356,18 +1359,19 @@ async def storm(rate, seconds, namespace, change):
     me = storms[asyncio.current_task()] = {"rate": rate, "done": 0, "total": total}
     try:
         while done < total:
+            await asyncio.sleep(0.005)
             objects = store.kinds[PODS].objects
             keys = [k for k in objects if not namespace or k[0] == namespace]
-            want = min(total, int((time.monotonic() - begin) * rate) + 1)
-            for done in range(done + 1, want + 1) if keys else ():
+            if not keys:
+                break
+            while done < min(total, (time.monotonic() - begin) * rate):
                 pod = objects[keys[done % len(keys)]]
                 store.write(PODS, pod, storm_change(pod, done, change))
-            me["done"] = done if keys else total
-            done = me["done"]
-            await asyncio.sleep(0.005)
+                done += 1
+            me["done"] = done
     finally:
         del storms[asyncio.current_task()]
-    return {"changes": total, "seconds": round(time.monotonic() - begin, 3), "resourceVersion": str(store.rv)}
+    return {"changes": done, "seconds": round(time.monotonic() - begin, 3), "resourceVersion": str(store.rv)}
 
 
 async def fake_storm(req):

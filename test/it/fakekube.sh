@@ -14,7 +14,7 @@ check "the fake starts with TLS" start_fakekube "$@" --tls="$dir/tls" || exit 1
 check "curl verifies it by its IP address" get --cacert "$kube_ca" "$kube/readyz"
 check "curl refuses it without the CA" sh -c "! curl -s '$kube/readyz'"
 
-python3 test/it/fakekube_rows.py "$plain" "$kube_port" "$kube_ca" "$kube_pid" >"$dir/rows" 2>&1
+python3 test/it/fakekube_rows.py "$plain" "$kube_port" "$kube_ca" "$kube_pid" $((n + 1)) >"$dir/rows" 2>&1
 rows=$?
 cat "$dir/rows"
 n=$((n + $(grep -cE '^(not )?ok ' "$dir/rows"))) bad=$((bad + $(grep -c '^not ok ' "$dir/rows")))
