@@ -7,6 +7,41 @@ check "the fake starts" start_fakekube || exit 1
 check "its CA names no file without TLS" same "" "$kube_ca"
 plain=$kube_port
 check "curl reads a pretty list" sh -c "curl -s '$kube/api/v1/namespaces/x/pods' | grep -q '^  \"kind\": \"PodList\"'"
+
+# curl as eppd's libcurl: how it sees each end of a watch
+pods=$kube/api/v1/namespaces/default/pods
+set_() { get -o "$dir/null" -d "$1" "$kube/fake/set"; }
+watched() { # WANTED CODE OF CURL, OPTIONS: of a watch with three events
+        want=$1
+        shift
+        curl -sN -A eppd -m 10 -o "$dir/watched" "$@" "$pods?watch=1&timeoutSeconds=1"
+        same "$want" $?
+}
+ended() { # WANTED CODE OF CURL, HOW: ended while it runs
+        set_ "{\"watch_end\": {\"how\": \"$2\", \"times\": 1, \"ms\": 100}}"
+        watched "$1"
+}
+get -o "$dir/null" -X POST "$kube/fake/pods?n=3"
+check "curl: clean end" ended 0 clean
+check "curl: half an event and a clean end" ended 0 partial_clean
+check "curl: cut chunk" ended 18 partial
+check "curl: no final chunk" ended 18 close
+check "curl: reset" ended 56 reset
+set_ '{"fault": {"how": "close", "times": 1}}'
+check "curl: no answer" watched 52
+set_ '{"chunks": "many"}'
+check "curl: one gzip member" watched 0 --compressed
+set_ '{"chunks": "byte"}'
+touch_pod() { sleep 0.3 && get -o "$dir/null" -X POST "$kube/fake/storm?rate=1&seconds=1"; }
+touch_pod &
+check "curl: a second gzip member ends the transfer" watched 23 --compressed
+wait $!
+set_ '{"down": true}'
+until_ok 5 watched 7
+check "curl: refused" watched 7
+kill -USR1 "$kube_pid"
+check "curl: back on the same port" until_ok 5 watched 0
+
 mkdir "$dir/tls"
 set -- --address=127.0.0.1
 [ ! -e /proc/net/if_inet6 ] || ! grep -q ' lo$' /proc/net/if_inet6 || set -- "$@" --address=::1
