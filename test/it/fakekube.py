@@ -159,6 +159,10 @@ def status(code, message=None, reason=None, details=None, metadata=None):
     return dict(body, code=code)
 
 
+CAUSES = {"FieldValueForbidden": "Forbidden", "FieldValueInvalid": "Invalid value",
+          "FieldValueNotSupported": "Unsupported value"}
+
+
 class Fail(Exception):
     """An answer that is an error: a Status, or plain text when `text` is given."""
 
@@ -172,6 +176,18 @@ class Fail(Exception):
 
 class Cut(Exception):
     """The connection is done for; nothing more is written to it."""
+
+
+def invalid(kind, name, field_name, reason, why):
+    """422 as field validation answers it; kind is plural.group or Kind.group."""
+    cause = {"reason": reason, "message": "%s: %s" % (CAUSES[reason], why), "field": field_name}
+    found = {"name": name, "group": kind.partition(".")[2], "kind": kind.partition(".")[0], "causes": [cause]}
+    return Fail(422, '%s "%s" is invalid: %s: %s' % (kind, name, field_name, cause["message"]),
+                details={key: value for key, value in found.items() if value})
+
+
+def forbidden_option(option, why):
+    return invalid("ListOptions.meta.k8s.io", "", option, "FieldValueForbidden", why)
 
 
 def too_large(wanted, current):
@@ -271,6 +287,8 @@ def field(data, path):
         data = data.get(part) if isinstance(data, dict) else None
     if path == "status.podIPs":
         return ",".join(entry.get("ip", "") for entry in data or [])
+    if path == "spec.hostNetwork":
+        data = bool(data)
     return str(data).lower() if isinstance(data, bool) else data or ""
 
 
@@ -742,14 +760,16 @@ class Watch:
         text, initial = self.req.query.get("resourceVersion", ""), "sendInitialEvents" in self.req.query
         match = self.req.query.get("resourceVersionMatch", "")
         if text and not text.isdigit():
-            raise Fail(400, "resourceVersion: Invalid value: %r" % text)
+            raise Fail(500, 'resourceVersion: Invalid value: "%s": invalid syntax' % text)
         if initial and match != "NotOlderThan":
-            raise Fail(422, "resourceVersionMatch: Forbidden: sendInitialEvents requires NotOlderThan")
+            raise forbidden_option("resourceVersionMatch",
+                                   "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
         if match and not initial:
-            raise Fail(422, "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch")
+            raise forbidden_option("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless "
+                                   "sendInitialEvents is provided")
         if initial and switches["streaming"] == "422":
-            raise Fail(422, "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the "
-                            "WatchList feature gate is enabled")
+            raise forbidden_option("sendInitialEvents", "sendInitialEvents is forbidden for watch unless the "
+                                   "WatchList feature gate is enabled")
         rv = int(text or 0)
         if initial and rv > store.rv:
             raise too_large(rv, store.rv)
@@ -771,8 +791,8 @@ class Watch:
 
     def refuse_streaming(self):
         if switches["streaming"] == "error500":
-            self.fail(status(500, "etcd cluster does not support progress notifications: "
-                                  "request progress is not supported"))
+            self.fail(status(500, "a watch stream was requested by the client but the required storage feature "
+                                  "RequestWatchProgress is disabled"))
         self.bookmarks = False
         self.start = float("inf")
 
@@ -909,22 +929,24 @@ def list_query(req):
     """(resourceVersion or None, match), refused as the table in 3.8 says."""
     text, match = req.query.get("resourceVersion", ""), req.query.get("resourceVersionMatch", "")
     if "sendInitialEvents" in req.query:
-        raise Fail(422, "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list")
+        raise forbidden_option("sendInitialEvents", "sendInitialEvents is forbidden for list")
     if match not in ("", "Exact", "NotOlderThan"):
-        raise Fail(422, "resourceVersionMatch: Unsupported value: %r" % match)
+        raise invalid("ListOptions.meta.k8s.io", "", "resourceVersionMatch", "FieldValueNotSupported",
+                      '"%s": supported values: "Exact", "NotOlderThan", ""' % match)
     if match and (req.query.get("continue") or not text):
-        raise Fail(422, "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden %s"
-                   % ("with continue" if text else "unless resourceVersion is provided"))
+        raise forbidden_option("resourceVersionMatch", "resourceVersionMatch is forbidden %s" % (
+            "unless resourceVersion is provided" if not text else "with continue"))
     if req.query.get("continue") and text not in ("", "0"):
         raise Fail(400, "specifying resource version is not allowed when using continue")
     if match == "Exact" and text == "0":
-        raise Fail(422, 'resourceVersionMatch: Forbidden: "Exact" is forbidden for resourceVersion "0"')
+        raise forbidden_option("resourceVersionMatch",
+                               'resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
     if text and not text.isdigit():
         raise Fail(400, "resourceVersion: Invalid value: %r" % text)
     return (int(text) if text else None), match
 
 
-async def first_page(req, kind, selector, limit):
+async def first_page(req, kind, limit):
     """(rv, objects in order) of a list without continue."""
     rv, match = list_query(req)
     if rv and rv > store.rv:
@@ -935,13 +957,16 @@ async def first_page(req, kind, selector, limit):
     if exact and rv < kind.floor:
         raise Fail(410, "The resourceVersion for the provided list is too old.", "Expired")
     objects = store.at(kind, rv) if exact else kind.objects
-    return rv if exact else store.rv, [objects[key] for key in sorted(objects) if selector(objects[key])]
+    return rv if exact else store.rv, in_order(objects, req.namespace)
 
 
-def next_page(kind, selector, token):
+def in_order(objects, namespace, start=("", "")):
+    return [objects[key] for key in sorted(objects) if namespace in (None, key[0]) and key > tuple(start)]
+
+
+def next_page(req, kind, token):
     if token.get("rv") == -1:  # the inconsistent continuation of an expired list
-        rest = [kind.objects[k] for k in sorted(kind.objects) if list(k) > token["start"]]
-        return store.rv, [o for o in rest if selector(o)]
+        return store.rv, in_order(kind.objects, req.namespace, token["start"])
     if token["id"] not in store.pages:
         raise page_expired(token["start"])
     return store.pages[token["id"]]
@@ -964,9 +989,20 @@ def list_body(res, meta, objects):
     return b'{"kind":"%s","apiVersion":"%s","metadata":%s,"items":%s}\n' % (kind, version, meta, items)
 
 
+def one_page(objects, selector, count):
+    """(objects shown, objects not looked at): as etcd reads, so the last page of a selection may be empty."""
+    shown = []
+    for at, obj in enumerate(objects):
+        if len(shown) == count:
+            return shown, objects[at:]
+        if selector(obj):
+            shown.append(obj)
+    return shown, []
+
+
 async def do_list(req):
     kind, selector = store.kinds[req.res], Selector(req.res, req.namespace, req.query)
-    limit, token = req.number("limit"), req.query.get("continue")
+    limit, token = max(0, req.number("limit")), req.query.get("continue")
     page, last_key = 1, ["", ""]
     if token:
         list_query(req)
@@ -974,14 +1010,13 @@ async def do_list(req):
         page, last_key = token["page"], token["start"]
         if apply_rule("expire_page", req, lambda rule: rule.get("page", 2) == page):
             raise page_expired(last_key)
-        rv, objects = next_page(kind, selector, token)
+        rv, objects = next_page(req, kind, token)
     else:
-        rv, objects = await first_page(req, kind, selector, limit)
+        rv, objects = await first_page(req, kind, limit)
         if req.query.get("resourceVersion") == "0":
             limit = 0
     meta = {"resourceVersion": str(rv)}
-    count = 0 if limit and switches["empty_page"] == page else limit or len(objects)
-    shown, rest = objects[:count], objects[count:]
+    shown, rest = one_page(objects, selector, 0 if limit and switches["empty_page"] == page else limit or len(objects))
     if rest:
         start = list(shown[-1].key) if shown else last_key
         meta["continue"] = pack({"id": store.keep_page(rv, rest), "start": start, "page": page + 1})
@@ -995,8 +1030,11 @@ async def do_list(req):
 MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)$")
 
 
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+
+
 def details(res, name):
-    return {"name": name, "group": res.group, "kind": res.plural}
+    return {"name": name, "kind": res.plural, **({"group": res.group} if res.group else {})}
 
 
 def find(req):
@@ -1020,14 +1058,14 @@ def plain(req, data):
     if not isinstance(meta, dict) or meta.get("namespace", req.namespace) != req.namespace:
         raise Fail(400, "the namespace of the provided object does not match the namespace sent on the request")
     if req.res.plural == "leases":
-        check_times(data.get("spec") or {})
+        check_times(data.get("spec") or {}, 400)
     return {key: value for key, value in data.items() if key not in ("kind", "apiVersion")}
 
 
-def check_times(spec):
+def check_times(spec, code):
     for name in ("acquireTime", "renewTime"):
         if spec.get(name) is not None and not MICRO_TIME.match(spec[name]):
-            raise Fail(400, 'parsing time "%s" as "2006-01-02T15:04:05.000000Z07:00": cannot parse' % spec[name])
+            raise Fail(code, 'parsing time "%s" as "2006-01-02T15:04:05.000000Z07:00": cannot parse' % spec[name])
 
 
 def new_metadata(req, meta):
@@ -1046,6 +1084,8 @@ async def do_create(req):
     if (req.namespace or "", meta["name"]) in store.kinds[req.res].objects:
         raise Fail(409, '%s "%s" already exists' % (full_name(req.res), meta["name"]), "AlreadyExists",
                    details(req.res, meta["name"]))
+    if req.res.plural == "pods":
+        data.setdefault("status", {"phase": "Pending"})
     await answer(req, 201, store.write(req.res, None, dict(data, metadata=meta)).full())
 
 
@@ -1065,16 +1105,18 @@ def stored(req, old, data):
 
 
 async def do_update(req):
-    data, old = plain(req, req.data()), find(req)
+    data = plain(req, req.data())
     meta = data["metadata"]
     if meta.get("name") != req.name:
         raise Fail(400, "the name of the object does not match the name on the URL")
     if not meta.get("resourceVersion") and req.res.plural != "pods":
-        raise Fail(422, '%s "%s" is invalid: metadata.resourceVersion: Invalid value: 0x0: must be specified for an '
-                   "update" % (full_name(req.res), req.name))
+        raise invalid(full_name(req.res), req.name, "metadata.resourceVersion", "FieldValueInvalid",
+                      "0x0: must be specified for an update")
+    if req.res.plural == "leases" and (req.namespace, req.name) not in store.kinds[req.res].objects:
+        return await do_create(req)  # the only kind here where PUT creates
+    old = find(req)
     if meta.get("resourceVersion", str(old.rv)) != str(old.rv):
-        raise conflict(req.res, req.name, "the object has been modified; please apply your changes to the latest "
-                       "version and try again")
+        raise conflict(req.res, req.name, MODIFIED)
     if meta.get("uid", old.data["metadata"].get("uid")) != old.data["metadata"].get("uid"):
         raise conflict(req.res, req.name, "Precondition failed: UID in precondition: %s" % meta["uid"])
     if req.sub:
@@ -1106,12 +1148,12 @@ async def do_patch(req):
     patch = req.data()
     want = (patch.get("metadata") or {}).get("resourceVersion")
     if want and want != str(old.rv):
-        raise conflict(req.res, req.name, "the object has been modified")
+        raise conflict(req.res, req.name, MODIFIED)
     data = merge(old.data, {"status": patch.get("status")} if req.sub else patch, strategic)
     for name in ("kind", "apiVersion"):
         data.pop(name, None)
     if req.res.plural == "leases":
-        check_times(data.get("spec") or {})
+        check_times(data.get("spec") or {}, 422)
     await answer(req, 200, stored(req, old, data).full())
 
 
@@ -1147,6 +1189,8 @@ async def do_delete(req):
         raise conflict(req.res, req.name, "Precondition failed")
     left = remove(req, obj, grace)
     done = dict(kind="Status", apiVersion="v1", metadata={}, status="Success", details=details(req.res, req.name))
+    if not left and req.res.plural == "pods":
+        left = Object(obj.res, obj.data, store.rv)
     await answer(req, 200, left.full() if left else done)
 
 
@@ -1168,7 +1212,7 @@ VERBS = {"get": do_get, "list": do_list, "watch": do_watch, "create": do_create,
 def token_review(spec):
     user = switches["users"].get(spec.get("token"))
     if user is None:
-        return {"user": {}, "error": "[invalid bearer token, token lookup failed]"}
+        return {"user": {}, "error": "invalid bearer token"}
     return {"authenticated": True, "user": user, "audiences": ["https://kubernetes.default.svc"]}
 
 

@@ -17,9 +17,11 @@ watched() { # WANTED CODE OF CURL, OPTIONS: of a watch with three events
         curl -sN -A eppd -m 10 -o "$dir/watched" "$@" "$pods?watch=1&timeoutSeconds=1"
         same "$want" $?
 }
-ended() { # WANTED CODE OF CURL, HOW: ended while it runs
+ended() { # WANTED CODE OF CURL, HOW, OPTIONS: ended while it runs
+        want=$1
         set_ "{\"watch_end\": {\"how\": \"$2\", \"times\": 1, \"ms\": 100}}"
-        watched "$1"
+        shift 2
+        watched "$want" "$@"
 }
 get -o "$dir/null" -X POST "$kube/fake/pods?n=3"
 check "curl: clean end" ended 0 clean
@@ -30,17 +32,16 @@ check "curl: reset" ended 56 reset
 set_ '{"fault": {"how": "close", "times": 1}}'
 check "curl: no answer" watched 52
 set_ '{"chunks": "many"}'
-check "curl: one gzip member" watched 0 --compressed
+check "curl: one gzip member" ended 0 clean --compressed
 set_ '{"chunks": "byte"}'
 touch_pod() { sleep 0.3 && get -o "$dir/null" -X POST "$kube/fake/storm?rate=1&seconds=1"; }
 touch_pod &
 check "curl: a second gzip member ends the transfer" watched 23 --compressed
 wait $!
 set_ '{"down": true}'
-until_ok 5 watched 7
-check "curl: refused" watched 7
+check "curl: refused" until_ok 5 watched 7
 kill -USR1 "$kube_pid"
-check "curl: back on the same port" until_ok 5 watched 0
+check "curl: back on the same port" until_ok 5 get "$kube/readyz"
 
 mkdir "$dir/tls"
 set -- --address=127.0.0.1

@@ -319,11 +319,11 @@ def f12():
     assert len(watch.events(1)) == 1
 
 
-def pages(limit, **wanted):
-    """Reads pages until the end; gives (names, versions, sizes) or the refused page's body."""
+def pages(limit, query="", between=()):
+    """Reads pages until the end, acts after the first; gives (names, versions, sizes) or a refused page's body."""
     names, versions, sizes, token = [], set(), [], ""
     while True:
-        code, _, data = call("GET", PODS + "?limit=%d&continue=%s" % (limit, token))
+        code, _, data = call("GET", PODS + "?limit=%d&continue=%s%s" % (limit, token, query))
         body = json.loads(data)
         if code != 200:
             return code, body
@@ -333,8 +333,9 @@ def pages(limit, **wanted):
         token = body["metadata"].get("continue", "")
         if not token:
             return names, versions, sizes
-        for action in wanted.pop("between", []):
+        for action in between:
             action()
+        between = ()
 
 
 def f13():
@@ -344,6 +345,9 @@ def f13():
     assert first["remainingItemCount"] == 6
     assert "remainingItemCount" not in ask("GET", PODS + "?limit=4&labelSelector=app")["metadata"]
     remove = lambda: ask("DELETE", PODS + "/pod-9?gracePeriodSeconds=0")
+    label("pod-0", half="y"), label("pod-1", half="y")
+    assert pages(2, query="&labelSelector=half")[2] == [2, 0]
+    rv += 2
     names, versions, sizes = pages(4, between=[remove])
     assert (len(set(names)), versions, sizes) == (10, {str(rv)}, [4, 4, 2])
     put(empty_page=2)
@@ -578,6 +582,8 @@ def f22():
     ask("PUT", LEASES + "/l", lease, want=422)
     won["spec"]["renewTime"] = "2026-08-01T10:00:00Z"
     ask("PUT", LEASES + "/l", won, want=400)
+    ask("DELETE", LEASES + "/l")
+    ask("PUT", LEASES + "/l", made, want=201)
 
 
 def review(group, kind, **spec):
