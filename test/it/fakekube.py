@@ -35,8 +35,9 @@ times (then spent; default for ever); null takes all away.
   fault       RULE  code body=json|text|html|empty|VERBATIM reason message retry_after="7"|"date:7"
                     headers={} how=HOW delay=seconds (without code or how: then the normal answer, with
                     these headers)
-  watch_end   RULE  how (+ short: at once after the headers) events=N delivered first, ms=N at the latest;
-                    a plain word means {"how": word}. Counts for watches that begin later
+  watch_end   RULE  how (+ short: at once after the headers): instead of the event after the first events=N
+                    (0), or when ms=N are over (only then, without events); a plain word means {"how": word}.
+                    Counts for watches that begin later
   slow        RULE  bytes=N every ms=N: trickling answers (not watches)
   accept      RULE  how=close|reset|hang right after accept, before a byte is read (without path, verb)
   expire_page RULE  page=N: this page of a list is refused, 410 with a continue token in the Status
@@ -728,13 +729,15 @@ class Watch:
         self.queue, self.wake, self.ending = collections.deque(), asyncio.Event(), None
         self.started, self.sent, self.limit = False, 0, switches["queue"]
         self.rule = apply_rule("watch_end", req) or {}
+        never = float("inf")
+        self.most = self.rule.get("events", 0 if "how" in self.rule and "ms" not in self.rule else never)
         self.begin = time.monotonic()
         seconds = req.number("timeoutSeconds") or 1800 * random.uniform(1, 2)
         self.deadline = self.begin + seconds
         self.lead = self.deadline - switches["bookmark_lead_ms"] / 1000
         self.period = switches["bookmark_ms"] / 1000
         self.next_bookmark = self.begin + self.period
-        self.limit_time = self.begin + self.rule["ms"] / 1000 if "ms" in self.rule else float("inf")
+        self.limit_time = self.begin + self.rule.get("ms", never) / 1000
 
     def offer(self, change):
         seen = change.rv > self.start and change.seen_by(self.selector)
@@ -843,7 +846,7 @@ class Watch:
         while self.queue and len(frames) < 64:
             item = self.queue.popleft()
             last = item if isinstance(item, bytes) else frame(*item)
-            if "how" in self.rule and "ms" not in self.rule and self.sent >= self.rule.get("events", 0):
+            if self.sent >= self.most:
                 self.ending, self.half = self.rule["how"], last
                 self.queue.clear()
                 return frames

@@ -301,6 +301,8 @@ def f11():
         assert watch.end() == end
         lines = watch.text().split(b"\n")
         assert len(lines) == 2 and lines[0].endswith(b"}}") and lines[1].startswith(b'{"type":"MODI')
+        put(watch_end={"how": how, "events": 5, "ms": 50, "times": 1})
+        assert Watch().end() == end
         watch = Watch()
         watch.events(1)
         ask("POST", "/fake/end?resource=pods&how=" + how)
