@@ -22,7 +22,8 @@ WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer
 	-Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough $(WERROR)
 OPT_release = -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection
 OPT_debug   = -O0 -g3 -DEPP_DEBUG
-OPT_asan    = -O1 -g -DEPP_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPT_asan    = -O1 -g -DEPP_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
 LD_release  = -pie -Wl,-z,relro,-z,now
 LD_asan     = -fsanitize=address,undefined
 CFLAGS_ALL = -std=gnu11 -fvisibility=hidden -fno-common -fPIE -ffile-prefix-map=$(CURDIR)=. \

@@ -77,7 +77,8 @@ respond(struct client *c, int code, const char *type, struct epp_slice body, boo
         evtimer_add(c->deadline, &tv);
         evbuffer_add_printf(out,
                 "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s"
-                "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n",
+                "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"
+                "Connection: close\r\n\r\n",
                 code, reason(code), type, body.n, code == 405 ? "Allow: GET, HEAD\r\n" : "");
         if (!head)
                 evbuffer_add(out, body.p, body.n);
@@ -94,7 +95,8 @@ static bool
 has_body(struct epp_slice head)
 {
         while (head.n) {
-                struct epp_slice value = epp_slice_cut(&head, '\n'), name = epp_slice_cut(&value, ':');
+                struct epp_slice value = epp_slice_cut(&head, '\n'),
+                        name = epp_slice_cut(&value, ':');
 
                 if (value.n && value.p[value.n - 1] == '\r')
                         value.n--;
@@ -134,7 +136,8 @@ serve_head(struct client *c, struct epp_slice text)
                 line.n--;
         method = epp_slice_cut(&line, ' ');
         target = epp_slice_cut(&line, ' ');
-        if (!epp_slice_eq(line, EPP_SLICE("HTTP/1.1")) && !epp_slice_eq(line, EPP_SLICE("HTTP/1.0"))) {
+        if (!epp_slice_eq(line, EPP_SLICE("HTTP/1.1")) &&
+                !epp_slice_eq(line, EPP_SLICE("HTTP/1.0"))) {
                 respond_text(c, 400, "not an HTTP/1.x request\n");
                 return;
         }

@@ -221,7 +221,8 @@ on_first_byte(evutil_socket_t fd, short what, void *user)
                 return;
         }
         c->bev = wrap_socket(c->l, fd);
-        if (!c->bev || epp_h2_new(c->l->cfg.handlers, c->l->cfg.n_handlers, c->l->cfg.stats, &c->h2) < 0) {
+        if (!c->bev || epp_h2_new(c->l->cfg.handlers, c->l->cfg.n_handlers, c->l->cfg.stats,
+                               &c->h2) < 0) {
                 if (c->bev) {
                         event_free(c->first); /* bev owns the socket */
                         c->first = NULL;

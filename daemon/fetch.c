@@ -106,7 +106,8 @@ on_socket(evutil_socket_t fd, short what, void *user)
 {
         struct watch *w = user;
         struct fetcher *fr = w->fr; /* w may go while libcurl works */
-        int flags = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
+        int flags = (what & EV_READ ? CURL_CSELECT_IN : 0) |
+                (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
 
         act(fr, fd, flags);
 }

@@ -138,13 +138,15 @@ start_model(struct eppd *d)
 }
 
 static bool
-listen_on(struct eppd *d, unsigned port, SSL_CTX *tls, const struct epp_rpc_handler *handlers, size_t n,
-        struct listener **ret)
+listen_on(struct eppd *d, unsigned port, SSL_CTX *tls, const struct epp_rpc_handler *handlers,
+        size_t n, struct listener **ret)
 {
-        struct listener_config cfg = { d->opt.bind_address, port, tls, handlers, n, &d->h2_stats, &d->log };
+        struct listener_config cfg = { d->opt.bind_address, port, tls, handlers, n, &d->h2_stats,
+                &d->log };
         int r = listener_new(d->base, &cfg, ret);
 
-        return r == 0 || no_start("cannot listen on %s port %u: %s", cfg.address, port, strerror(-r));
+        return r == 0 || no_start("cannot listen on %s port %u: %s", cfg.address, port,
+                strerror(-r));
 }
 
 static bool
@@ -174,9 +176,10 @@ start_listeners(struct eppd *d)
                 return false;
         d->pages = (struct pages){ d->pool, &d->director, d->health, &d->h2_stats,
                 &d->stream_stats, &d->source_stats, &d->scrape_stats, d->scrapes };
-        r = admin_new(d->base, o->bind_address, o->metrics_port, pages_table, PAGES, &d->pages, &d->admin);
-        return r == 0 || no_start("cannot listen on %s port %u: %s", o->bind_address, o->metrics_port,
-                                 strerror(-r));
+        r = admin_new(d->base, o->bind_address, o->metrics_port, pages_table, PAGES, &d->pages,
+                &d->admin);
+        return r == 0 || no_start("cannot listen on %s port %u: %s", o->bind_address,
+                o->metrics_port, strerror(-r));
 }
 
 /* Runs every DRAIN_STEP_US while draining: leaves when no stream has run for a while. */
@@ -250,7 +253,8 @@ say_ready(struct eppd *d)
         epp_log(&d->log, EPP_LOG_INFO, "ready", LOG_N("grpc_port", listener_port(d->grpc)),
                 LOG_N("health_port", listener_port(d->grpc_health)),
                 LOG_N("metrics_port", admin_port(d->admin)), LOG_N("endpoints", n),
-                LOG_N("models", epp_models_count(d->director.models)), LOG_T("tls", d->tls ? "on" : "off"));
+                LOG_N("models", epp_models_count(d->director.models)),
+                LOG_T("tls", d->tls ? "on" : "off"));
 }
 
 static void

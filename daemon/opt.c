@@ -33,7 +33,8 @@ static const char *const unbuilt[] = { "config-file", "config-text", "endpoint-s
 static const struct {
         const char *name, *value;
 } harmless[] = { { "tracing", "false" }, { "metrics-endpoint-auth", "false" },
-        { "health-checking", "true" }, { "healthChecking", "true" }, { "enable-cert-reload", "false" } };
+        { "health-checking", "true" }, { "healthChecking", "true" },
+        { "enable-cert-reload", "false" } };
 
 static void *
 at(struct opt *o, const struct row *r)
@@ -124,8 +125,8 @@ parse_metric(const char *text)
 static bool
 parse_bytes(const char *text, uint64_t *ret)
 {
-        static const char *const units[] = { "", "B", "k", "K", "kB", "KB", "M", "MB", "G", "GB", "Ki",
-                "KiB", "Mi", "MiB", "Gi", "GiB" };
+        static const char *const units[] = { "", "B", "k", "K", "kB", "KB", "M", "MB", "G", "GB",
+                "Ki", "KiB", "Mi", "MiB", "Gi", "GiB" };
         static const double factor[] = { 1, 1, 1e3, 1e3, 1e3, 1e3, 1e6, 1e6, 1e9, 1e9, 1024, 1024,
                 1 << 20, 1 << 20, 1 << 30, 1 << 30 };
         double v;
@@ -452,7 +453,8 @@ take(struct opt *o, int argc, char **argv, int *i, char *err, size_t size,
                 value = "true";
         if (!value) {
                 if (++*i >= argc) {
-                        snprintf(err, size, "--%s needs %s", r->name, wants(r) ? wants(r) : "a value");
+                        snprintf(err, size, "--%s needs %s", r->name,
+                                wants(r) ? wants(r) : "a value");
                         return OPT_BAD;
                 }
                 value = unquote(argv[*i]);

@@ -55,8 +55,9 @@ say_change(struct scrape *s, enum fetch_result r, long status)
         if (r == s->last)
                 return;
         s->last = r;
-        epp_log(s->all->log, r == FETCH_OK ? EPP_LOG_INFO : EPP_LOG_WARN, "scrape", LOG_S("ep", s->e->name),
-                LOG_T("result", fetch_result_name(r)), LOG_N("status", status));
+        epp_log(s->all->log, r == FETCH_OK ? EPP_LOG_INFO : EPP_LOG_WARN, "scrape",
+                LOG_S("ep", s->e->name), LOG_T("result", fetch_result_name(r)),
+                LOG_N("status", status));
 }
 
 /* Families that are asked for and not there. Adapters have none before the first request for one. */

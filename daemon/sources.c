@@ -281,7 +281,8 @@ read_endpoints(struct sources *s)
                 return 0;
         r = slurp(s, path, ENDPOINTS_MAX, &text);
         if (r == 0)
-                r = epp_endpoints_apply(s->director->pool, epp_slice_str(path), epp_buf_slice(&text), say, s);
+                r = epp_endpoints_apply(s->director->pool, epp_slice_str(path),
+                        epp_buf_slice(&text), say, s);
         epp_buf_fini(&text);
         if (r < 0)
                 return -1;
@@ -302,7 +303,8 @@ add_endpoint(struct sources *s, const char *text)
                 struct epp_slice key = epp_slice_cut(&value, '=');
 
                 if (!value.p || key.n == 0) {
-                        sayf(s, "--endpoint %s: \"" SLICE_FMT "\" is not label=value", text, SLICE_ARG(label));
+                        sayf(s, "--endpoint %s: \"" SLICE_FMT "\" is not label=value", text,
+                                SLICE_ARG(label));
                         return -1;
                 }
                 if (epp_slice_eq(key, EPP_SLICE("name")))

@@ -18,7 +18,8 @@ struct sources_stats {
 /* Reads everything into d->pool and d->models (replaced). Mistakes go to stderr, one line each.
  * Returns 0, or -1 when eppd cannot start. <o>, <d> and <stats> are borrowed until _free. */
 EPP_MUSTUSE int sources_new(struct event_base *base, const struct opt *o, struct epp_director *d,
-        uint64_t seed, const struct epp_log *log, struct sources_stats *stats, struct sources **ret);
+        uint64_t seed, const struct epp_log *log, struct sources_stats *stats,
+        struct sources **ret);
 /* Reads all files again now (SIGHUP). */
 void sources_reload(struct sources *s);
 /* Accepts NULL. */

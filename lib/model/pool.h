@@ -31,7 +31,8 @@ struct epp_endpoint *const *epp_pool_list(const struct epp_pool *p, size_t *ret_
 /* Goes up with every change of the set. */
 uint64_t epp_pool_version(const struct epp_pool *p);
 /* Called with each endpoint before it goes away, so that the daemon drops what hangs on user. */
-void epp_pool_on_remove(struct epp_pool *p, void (*fn)(void *ctx, struct epp_endpoint *e), void *ctx);
+void epp_pool_on_remove(struct epp_pool *p, void (*fn)(void *ctx, struct epp_endpoint *e),
+        void *ctx);
 
 /* Splits "ip:port" / "[ip6]:port"; the parts point into <addr>. Port 1 to 65535, ip a literal.
  * Returns false for anything else. */

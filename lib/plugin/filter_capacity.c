@@ -1,4 +1,5 @@
-/* filter_capacity.c - keeps endpoints with room: a short queue and KV cache left (v0.3.0 node 6). */
+/* filter_capacity.c - keeps endpoints with room: a short queue and KV cache left (v0.3.0
+ * node 6). */
 #include "plugin/plugins.h"
 
 static bool

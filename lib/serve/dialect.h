@@ -10,7 +10,7 @@ enum epp_need { EPP_NEED_NOTHING, EPP_NEED_VALUE, /* anything but null */
         EPP_NEED_ARRAY, EPP_NEED_IDS }; /* an array of integers of 32 bits; all but VALUE: not empty */
 
 struct epp_dialect {
-        const char *path;        /* whole segments at the end of the request path; NULL: any other */
+        const char *path;        /* whole segments at the end of the path; NULL: any other */
         const char *name;
         bool json;               /* a JSON object with a string model is required */
         enum epp_need need;

@@ -284,7 +284,8 @@ release(void *ctx, void *ticket, const struct epp_outcome *o)
         if (e) {
                 e->inflight--;
                 if (o->first_us)
-                        e->ttft_us += ((double)o->first_us - e->ttft_us) * (e->ttft_us ? TTFT_WEIGHT : 1);
+                        e->ttft_us += ((double)o->first_us - e->ttft_us) *
+                                (e->ttft_us ? TTFT_WEIGHT : 1);
         }
         free(t);
         if (o->complete)

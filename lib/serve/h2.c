@@ -454,7 +454,8 @@ framing_error(struct epp_rpc *rpc, int r)
                         rpc->in.want, rpc->in.max);
         } else if (r == EPP_EUNIMPL && rpc->in.flag == 1) {
                 r = EPP_EINTERNAL;
-                n = snprintf(text, sizeof(text), "compressed flag set with identity or empty encoding");
+                n = snprintf(text, sizeof(text),
+                        "compressed flag set with identity or empty encoding");
         } else if (r == EPP_EUNIMPL) {
                 r = EPP_EINTERNAL;
                 n = snprintf(text, sizeof(text), "unexpected payload format %u", rpc->in.flag);

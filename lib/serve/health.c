@@ -44,7 +44,8 @@ send_list(struct probe *p)
         static const char *const names[] = { "envoy.service.ext_proc.v3.ExternalProcessor",
                 "liveness", "readiness" };
         Grpc__Health__V1__HealthListResponse msg = GRPC__HEALTH__V1__HEALTH_LIST_RESPONSE__INIT;
-        Grpc__Health__V1__HealthListResponse__StatusesEntry e[ARRAY_LEN(names)], *list[ARRAY_LEN(names)];
+        Grpc__Health__V1__HealthListResponse__StatusesEntry e[ARRAY_LEN(names)],
+                *list[ARRAY_LEN(names)];
         Grpc__Health__V1__HealthCheckResponse r[ARRAY_LEN(names)];
         uint8_t out[512];
         size_t n;

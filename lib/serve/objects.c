@@ -103,12 +103,14 @@ keep(struct epp_objects *o, const struct epp_kobj *k, unsigned line)
 static int
 read_object(struct epp_objects *o, const struct epp_node *doc)
 {
-        const struct epp_node *kind = epp_node_get(doc, "kind"), *items = epp_node_get(doc, "items");
+        const struct epp_node *kind = epp_node_get(doc, "kind"),
+                *items = epp_node_get(doc, "items");
         struct epp_kobj k;
         int r = 0;
 
         if (kind && epp_slice_eq(kind->text, EPP_SLICE("List"))) {
-                for (const struct epp_node *n = items ? items->first : NULL; n && r == 0; n = n->next)
+                for (const struct epp_node *n = items ? items->first : NULL; n && r == 0;
+                        n = n->next)
                         r = read_object(o, n);
                 return r;
         }

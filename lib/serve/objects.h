@@ -18,7 +18,8 @@ void epp_objects_free(struct epp_objects *o);
 /* Reads the documents of one file; <file> is for messages. All or nothing: every mistake is told, and
  * one is enough for the set to stay as it was. An object read again replaces the one before.
  * Returns 0, EPP_EINVAL (there were mistakes), EPP_ENOMEM. */
-EPP_MUSTUSE int epp_objects_add(struct epp_objects *o, struct epp_slice file, struct epp_slice text);
+EPP_MUSTUSE int epp_objects_add(struct epp_objects *o, struct epp_slice file,
+        struct epp_slice text);
 /* The models of the pool: of several with one name the oldest wins, then by namespace and name.
  * To be called once. Returns 0 and *ret, EPP_EINVAL (several pools and no name, told), EPP_ENOMEM.
  * *ret_pool is the pool's name, lent by <o>; empty when no object names one. */

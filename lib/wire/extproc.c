@@ -247,7 +247,7 @@ mutation_build(struct mutation *b, const struct epp_ext_pair *set, size_t n_set,
                 b->value[i].key = to_pb(set[i].name);
                 b->value[i].raw_value = to_pb(set[i].value);
                 b->option[i].header = &b->value[i];
-                b->option[i].append_action = 2; /* OVERWRITE_IF_EXISTS_OR_ADD; `append` stays unset */
+                b->option[i].append_action = 2; /* OVERWRITE_IF_EXISTS_OR_ADD, no `append` */
                 b->options[i] = &b->option[i];
         }
         for (size_t i = 0; i < n_remove; i++)

@@ -12,7 +12,8 @@
 
 #define KEY_MAX 32 /* longer keys match nothing */
 
-enum state { VALUE, VALUE_OR_END, KEY, KEY_OR_END, COLON, AFTER, DONE, STR, ESCAPE, HEX, NUM, LITERAL };
+enum state { VALUE, VALUE_OR_END, KEY, KEY_OR_END, COLON, AFTER, DONE, STR, ESCAPE, HEX, NUM,
+        LITERAL };
 enum number { N_MINUS, N_ZERO, N_INT, N_DOT, N_FRAC, N_EXP, N_SIGN, N_DIGITS };
 
 static const struct {
@@ -20,8 +21,9 @@ static const struct {
         size_t n;
 } keys[EPP_JK_COUNT] = {
 #define KEY(k, text) [EPP_JK_##k] = { text, sizeof(text) - 1 }
-        KEY(MODEL, "model"), KEY(STREAM, "stream"), KEY(MESSAGES, "messages"), KEY(PROMPT, "prompt"),
-        KEY(INPUT, "input"), KEY(ITEMS, "items"), KEY(TOKEN_IDS, "token_ids"),
+        KEY(MODEL, "model"), KEY(STREAM, "stream"), KEY(MESSAGES, "messages"),
+        KEY(PROMPT, "prompt"), KEY(INPUT, "input"), KEY(ITEMS, "items"),
+        KEY(TOKEN_IDS, "token_ids"),
         KEY(INPUT_IDS, "input_ids"), KEY(MAX_TOKENS, "max_tokens"),
         KEY(MAX_COMPLETION_TOKENS, "max_completion_tokens"),
         KEY(MAX_OUTPUT_TOKENS, "max_output_tokens"), KEY(SAMPLING_PARAMS, "sampling_params"),

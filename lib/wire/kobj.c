@@ -36,8 +36,8 @@ characters(struct epp_slice s)
 
 /* Text of at most <max> characters. Absent is fine unless <required>. */
 static struct epp_slice
-text(struct decode *d, const struct epp_node *parent, const char *key, const char *field, size_t max,
-        bool required)
+text(struct decode *d, const struct epp_node *parent, const char *key, const char *field,
+        size_t max, bool required)
 {
         const struct epp_node *n = epp_node_get(parent, key);
 
@@ -276,11 +276,12 @@ static const struct {
 } kinds[] = {
         { "InferencePool", { "inference.networking.k8s.io", "inference.networking.x-k8s.io" },
                 EPP_KOBJ_POOL, decode_pool },
-        { "InferenceModel", { "inference.networking.x-k8s.io", NULL }, EPP_KOBJ_MODEL, decode_model },
+        { "InferenceModel", { "inference.networking.x-k8s.io", NULL }, EPP_KOBJ_MODEL,
+                decode_model },
         { "InferenceObjective", { "inference.networking.x-k8s.io", "llm-d.ai" }, EPP_KOBJ_OBJECTIVE,
                 decode_objective },
-        { "InferenceModelRewrite", { "inference.networking.x-k8s.io", "llm-d.ai" }, EPP_KOBJ_REWRITE,
-                decode_rewrite },
+        { "InferenceModelRewrite", { "inference.networking.x-k8s.io", "llm-d.ai" },
+                EPP_KOBJ_REWRITE, decode_rewrite },
 };
 
 /* Takes <n> digits and one of <after> from the front of <s>. */

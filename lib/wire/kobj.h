@@ -44,8 +44,8 @@ struct epp_kobj {
 /* Hears of each mistake: the line, the field's path, what is wrong. */
 typedef void (*epp_mistake_fn)(void *ctx, unsigned line, const char *field, const char *what);
 
-/* Decodes one document. Unknown kinds are EPP_KOBJ_OTHER. Returns 0, or EPP_EINVAL after at least one
- * call of <fn>: *ret is not to be used then. */
+/* Decodes one document. Unknown kinds are EPP_KOBJ_OTHER. Returns 0, or EPP_EINVAL after at least
+ * one call of <fn>: *ret is not to be used then. */
 EPP_MUSTUSE int epp_kobj_decode(const struct epp_node *doc, struct epp_kobj *ret, epp_mistake_fn fn,
         void *ctx);
 

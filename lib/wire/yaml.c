@@ -106,7 +106,8 @@ parse_key(struct parse *p, yaml_event_t *e, struct epp_map *keys, struct epp_sli
                 yaml_event_delete(e);
                 return refuse(p, line, "a key must be plain text");
         }
-        *ret = epp_arena_copy(&p->doc->arena, epp_slice(e->data.scalar.value, e->data.scalar.length));
+        *ret = epp_arena_copy(&p->doc->arena,
+                epp_slice(e->data.scalar.value, e->data.scalar.length));
         yaml_event_delete(e);
         if (!ret->p)
                 return EPP_ENOMEM;
@@ -223,7 +224,8 @@ epp_doc_parse(struct epp_slice text, struct epp_doc *ret)
         *ret = (struct epp_doc){ .root = NULL };
         if (!yaml_parser_initialize(&p.parser))
                 return EPP_ENOMEM;
-        yaml_parser_set_input_string(&p.parser, (const unsigned char *)(text.p ? text.p : ""), text.n);
+        yaml_parser_set_input_string(&p.parser, (const unsigned char *)(text.p ? text.p : ""),
+                text.n);
         r = parse_stream(&p);
         yaml_parser_delete(&p.parser);
         return r;

@@ -1,6 +1,6 @@
 /* yaml.h - configuration text (YAML, and JSON as its subset) -> a tree of nodes.
- * Holds the only use of libyaml. Aliases, tags and duplicate keys are refused: they make a file mean
- * something else than it seems to. Knows: base. */
+ * Holds the only use of libyaml. Aliases, tags and duplicate keys are refused: they make a file
+ * mean something else than it seems to. Knows: base. */
 #ifndef EPP_YAML_H
 #define EPP_YAML_H
 
@@ -35,6 +35,7 @@ struct epp_node *epp_node_copy(struct epp_arena *a, const struct epp_node *n);
 /* The member <key> of a map, or NULL (also when <n> is NULL or no map, or the value is null). */
 const struct epp_node *epp_node_get(const struct epp_node *n, const char *key);
 /* A whole number between min and max. A quoted one counts only with <text_too>. */
-bool epp_node_integer(const struct epp_node *n, int64_t min, int64_t max, bool text_too, int64_t *ret);
+bool epp_node_integer(const struct epp_node *n, int64_t min, int64_t max, bool text_too,
+        int64_t *ret);
 
 #endif

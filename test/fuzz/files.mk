@@ -5,7 +5,8 @@ FUZZ_BIN := $(FUZZ:%.c=$(B)/%)
 FUZZ_MAIN = $(B)/test/fuzz/replay.o
 ifeq ($(VARIANT),fuzz)
 CC = clang
-OPT_fuzz = -O1 -g -DEPP_DEBUG -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -Wno-gnu
+OPT_fuzz = -O1 -g -DEPP_DEBUG -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all -Wno-gnu
 LD_fuzz = -fsanitize=fuzzer,address,undefined
 FUZZ_MAIN =
 endif
@@ -18,7 +19,8 @@ SECONDS ?= 60
 fuzz:
 	@$(MAKE) --no-print-directory VARIANT=fuzz build/fuzz/test/fuzz/fuzz_$(T)
 	@mkdir -p build/corpus/$(T)
-	build/fuzz/test/fuzz/fuzz_$(T) -max_total_time=$(SECONDS) -max_len=65536 -timeout=10 -artifact_prefix=build/corpus/$(T)- \
+	build/fuzz/test/fuzz/fuzz_$(T) -max_total_time=$(SECONDS) -max_len=65536 -timeout=10 \
+		-artifact_prefix=build/corpus/$(T)- \
 		$(if $(wildcard test/fuzz/$(T).dict),-dict=test/fuzz/$(T).dict) \
 		build/corpus/$(T) $(wildcard test/data/fuzz/$(T) $(FUZZ_SEEDS_$(T)))
 FUZZ_SEEDS_jscan = test/data/bodies

@@ -29,7 +29,8 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         if (epp_ext_parse(epp_slice(x, n), &in) == 0) {
                 EPP_ASSERT(in.body.n == 0 || (in.body.p >= x && in.body.p + in.body.n <= x + n));
                 (void)!epp_ext_headers(in.payload, on_header, NULL);
-                (void)!epp_ext_metadata(in.metadata, EPP_SLICE("envoy.lb"), EPP_SLICE("k"), on_string, NULL);
+                (void)!epp_ext_metadata(in.metadata, EPP_SLICE("envoy.lb"), EPP_SLICE("k"),
+                        on_string, NULL);
         }
         (void)!epp_ext_headers(epp_slice(x, n), on_header, NULL);
         (void)!epp_ext_metadata(epp_slice(x, n), EPP_SLICE("ns"), EPP_SLICE("k"), on_string, NULL);

@@ -1,4 +1,4 @@
-/* replay.c - runs a fuzz target over seed files and folders: the seeds as a test, without libFuzzer.
+/* replay.c - runs a fuzz target over seed files and folders: the seeds as a test, no libFuzzer.
  * Every seed runs whole, and with each of some bytes flipped. Prints "ok" with the count. */
 #include <dirent.h>
 #include <sys/stat.h>

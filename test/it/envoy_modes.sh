@@ -1,7 +1,10 @@
 #!/bin/sh
 # envoy_modes.sh - real Envoy, every body mode: picks, bytes, refusals, the response side.
 . test/it/lib.sh
-envoy=$(sh test/it/envoy.sh get) || { skip "no Envoy can be had here: every test of this file"; exit 0; }
+envoy=$(sh test/it/envoy.sh get) || {
+        skip "no Envoy can be had here: every test of this file"
+        exit 0
+}
 
 start_sim --servers 3 || exit 1
 # shellcheck disable=SC2046

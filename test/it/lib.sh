@@ -29,6 +29,7 @@ check() {
 # same WANT GOT
 same() { [ "$1" = "$2" ] || { echo "wanted: $1"; echo "got:    $2"; return 1; }; }
 get() { curl -s --max-time 20 "$@"; }
+code_of() { get -o "$dir/null" -w '%{http_code}' "$@"; }
 # until SECONDS COMMAND...: tries ten times a second
 until_ok() {
         tries=$(($1 * 10))
@@ -86,7 +87,7 @@ envoy_up() {
         [ -s "$dir/envoy.admin" ] || return 1
         http=$(get "http://$(cat "$dir/envoy.admin")/listeners?format=json" |
                 sed -n 's/.*"port_value": *\([0-9]*\).*/\1/p' | head -n 1)
-        [ -n "$http" ] && [ "$(get -o "$dir/null" -w '%{http_code}' "http://$(cat "$dir/envoy.admin")/ready")" = 200 ]
+        [ -n "$http" ] && [ "$(code_of "http://$(cat "$dir/envoy.admin")/ready")" = 200 ]
 }
 stop() { # PID: ends it and gives its exit code
         kill "$1" && wait "$1"

@@ -9,7 +9,8 @@ refused() { # WANTED TEXT, FLAGS...: eppd does not start and says so in one line
         shift
         "$eppd" "$@" >"$dir/refused" 2>&1
         rc=$?
-        [ $rc -eq 1 ] && [ "$(wc -l <"$dir/refused")" -eq 1 ] && grep -qF -- "$want" "$dir/refused" && return
+        [ "$rc" -eq 1 ] && [ "$(wc -l <"$dir/refused")" -eq 1 ] &&
+                grep -qF -- "$want" "$dir/refused" && return
         echo "exit $rc"
         cat "$dir/refused"
         return 1
@@ -18,8 +19,10 @@ check "no source of endpoints" refused "no source of endpoints"
 check "an endpoint that is none" refused 'is not ADDR:PORT' --endpoint=localhost:80
 check "two endpoints of one name" refused 'two endpoints of this name' $one $one
 check "an unknown flag" refused 'did you mean --endpoint?' --endpont=x
-check "a certificate that is not there" refused 'cannot use certificate /nowhere/tls.crt' $one --cert-path=/nowhere
-check "an address that is none" refused 'cannot listen on nonsense port 0' $one --bind-address=nonsense --grpc-port=0
+check "a certificate that is not there" refused 'cannot use certificate /nowhere/tls.crt' $one \
+        --cert-path=/nowhere
+check "an address that is none" refused 'cannot listen on nonsense port 0' $one \
+        --bind-address=nonsense --grpc-port=0
 
 check "eppd starts with TLS" start_eppd $one --drain-timeout=5s
 alpn() { # PROTOCOLS: what was agreed on
@@ -34,8 +37,10 @@ check "TLS without ALPN is taken for h2" no_alpn
 check "TLS with http/1.1 only is refused" not_http1
 check "the certificate made at start is P-256" curve
 plaintext_named() {
-        printf 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' | timeout 5 bash -c "cat >/dev/tcp/127.0.0.1/$grpc"
-        printf 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' | timeout 5 bash -c "cat >/dev/tcp/127.0.0.1/$grpc"
+        printf 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' |
+                timeout 5 bash -c "cat >/dev/tcp/127.0.0.1/$grpc"
+        printf 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' |
+                timeout 5 bash -c "cat >/dev/tcp/127.0.0.1/$grpc"
         until_ok 5 grep -q 'ev=transport_mismatch.*secure-serving=false' "$dir/eppd.log" &&
                 same 1 "$(grep -c transport_mismatch "$dir/eppd.log")"
 }
@@ -47,15 +52,19 @@ check "/healthz" same 200 "$(code "$base/healthz")"
 check "/readyz" same 200 "$(code "$base/readyz")"
 check "/metrics" same 200 "$(code "$base/metrics?x=1")"
 check "an unknown page" same 404 "$(code "$base/../../etc/passwd" --path-as-is)"
-check "HEAD has no body" same '200 0' "$(get -I -o "$dir/page" -w '%{http_code} %{size_download}' "$base/metrics")"
+check "HEAD has no body" same '200 0' \
+        "$(get -I -o "$dir/page" -w '%{http_code} %{size_download}' "$base/metrics")"
 check "POST" same 405 "$(code -X POST "$base/metrics")"
 check "a request body" same 400 "$(code -X GET -d x "$base/metrics")"
-check "chunked smuggling" same 400 "$(code -X GET -H 'Transfer-Encoding: chunked' -d x "$base/metrics")"
+check "chunked smuggling" same 400 \
+        "$(code -X GET -H 'Transfer-Encoding: chunked' -d x "$base/metrics")"
 check "two lengths" same 400 "$(code -H 'Content-Length: 0' -H 'Content-Length: 5' "$base/metrics")"
-check "a head of 1 MB" same 431 "$(code -H "X: $(head -c 100000 /dev/zero | tr '\0' x)" "$base/metrics")"
+check "a head of 1 MB" same 431 \
+        "$(code -H "X: $(head -c 100000 /dev/zero | tr '\0' x)" "$base/metrics")"
 slow_head() { # a byte now and then: ended within the head's deadline
         start=$(date +%s)
-        timeout 20 bash -c "exec 3<>/dev/tcp/127.0.0.1/$admin; while printf G >&3; do sleep 0.5; done" 2>/dev/null
+        timeout 20 bash -c "exec 3<>/dev/tcp/127.0.0.1/$admin
+                while printf G >&3; do sleep 0.5; done" 2>/dev/null
         took=$(($(date +%s) - start))
         [ $took -le 8 ] || { echo "lived $took s"; return 1; }
 }
@@ -83,7 +92,8 @@ tls_named() {
         until_ok 5 grep -q 'ev=transport_mismatch.*secure-serving=true' "$dir/eppd.log"
 }
 check "TLS on the plaintext port is named" tls_named
-check "its ports are taken" refused "cannot listen on 127.0.0.1 port $grpc: Address already in use" \
+check "its ports are taken" refused \
+        "cannot listen on 127.0.0.1 port $grpc: Address already in use" \
         $one --bind-address=127.0.0.1 --grpc-port="$grpc"
 check "eppd ends well" stop "$eppd_pid"
 finish

@@ -1,7 +1,10 @@
 #!/bin/sh
 # scrape.sh - loads reach the picks: real pages, real endpoints, faults on demand.
 . test/it/lib.sh
-envoy=$(sh test/it/envoy.sh get) || { skip "no Envoy can be had here: every test of this file"; exit 0; }
+envoy=$(sh test/it/envoy.sh get) || {
+        skip "no Envoy can be had here: every test of this file"
+        exit 0
+}
 
 start_sim --servers 4 --lora sql,chat || exit 1
 set -- $servers
@@ -29,15 +32,17 @@ metadata: {name: lora}
 spec: {modelName: sql, criticality: Critical, poolRef: {name: demo}}
 YAML
 start_eppd --secure-serving=false --objects="$dir/objects.yaml" --seed=7 \
-        --endpoint="$a,name=a" --endpoint="$b,name=b" --endpoint="$c,name=c" --endpoint="$d,name=d" || exit 1
+        --endpoint="$a,name=a" --endpoint="$b,name=b" --endpoint="$c,name=c" \
+        --endpoint="$d,name=d" || exit 1
 start_envoy || exit 1
 
-sim() { get -o "$dir/null" -w '%{http_code}' "http://$a/sim" -d "$1" | grep -q 200; } # all servers share /sim
+sim() { code_of "http://$a/sim" -d "$1" | grep -q 200; } # all servers share /sim
 fresh() { same 4 "$(metric 'eppd_endpoints{state="fresh"}')"; }
 check "all four become fresh" until_ok 5 fresh
 chat() { # MODEL: status, endpoint, model seen by the server
-        get -o "$dir/body" -w '%{http_code} %header{x-sim-endpoint}' "http://127.0.0.1:$http/v1/chat/completions" \
-                -d "{\"model\":\"$1\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
+        body='"max_tokens":1,"messages":[{"role":"user","content":"hi"}]'
+        get -o "$dir/body" -w '%{http_code} %header{x-sim-endpoint}' -d "{\"model\":\"$1\",$body}" \
+                "http://127.0.0.1:$http/v1/chat/completions"
 }
 only() { # N MODEL ENDPOINT: all of N picks go there
         for _ in $(seq "$1"); do
@@ -74,7 +79,8 @@ splits() { # 200 requests at 90/10: within four sigma (17) of 20
 }
 check "the split of 90/10 over 200 requests, the name escaped" splits
 
-get -o "$dir/null" "http://$b/v1/chat/completions" -d '{"model":"sql","max_tokens":400,"messages":[{"role":"user","content":"x"}]}' &
+get -o "$dir/null" "http://$b/v1/chat/completions" \
+        -d '{"model":"sql","max_tokens":400,"messages":[{"role":"user","content":"x"}]}' &
 loader=$!
 adapter() { [ "$(metric 'eppd_endpoint_adapters{endpoint="b"}')" != 0 ]; }
 if until_ok 5 adapter; then
@@ -87,15 +93,18 @@ wait "$loader"
 get -o "$dir/null" "http://$a/sim" -d '{"metrics_body":"garbage {{{\n"}'
 get -o "$dir/null" "http://$b/sim" -d '{"metrics_status":500}'
 get -o "$dir/null" "http://$c/sim" -d '{"metrics_delay_ms":5000}'
-stale() { same 3 "$(($(metric 'eppd_endpoints{state="stale"}') + $(metric 'eppd_endpoints{state="missing"}')))"; }
+in_state() { metric "eppd_endpoints{state=\"$1\"}"; }
+stale() { same 3 "$(($(in_state stale) + $(in_state missing)))"; }
 check "garbage, 500 and a slow page make loads stale" until_ok 10 stale
 check "picks go on" same 200 "$(chat food | cut -d' ' -f1)"
-counted() { [ "$(metric 'eppd_scrape_total{result="status"}')" -gt 0 ] && [ "$(metric 'eppd_scrape_total{result="timeout"}')" -gt 0 ]; }
+scraped() { metric "eppd_scrape_total{result=\"$1\"}"; }
+counted() { [ "$(scraped status)" -gt 0 ] && [ "$(scraped timeout)" -gt 0 ]; }
 check "results are counted" until_ok 5 counted
 get -o "$dir/null" "http://$a/sim" -d '{"reset":true,"all":true}'
 check "they recover" until_ok 10 fresh
 
-sed 's/modelName: cheap/modelName: renamed/' "$dir/objects.yaml" >"$dir/new" && mv "$dir/new" "$dir/objects.yaml"
+sed 's/modelName: cheap/modelName: renamed/' "$dir/objects.yaml" >"$dir/new" &&
+        mv "$dir/new" "$dir/objects.yaml"
 renamed() { same 200 "$(chat renamed | cut -d' ' -f1)"; }
 check "a changed file acts" until_ok 8 renamed
 check "what it took away is gone" same 404 "$(chat cheap | cut -d' ' -f1)"

@@ -48,7 +48,11 @@ pid=$!
 i=0
 until grep -q '^ready' "$dir/log"; do
         i=$((i + 1))
-        [ $i -lt 100 ] && kill -0 "$pid" 2>/dev/null || { cat "$dir/log"; echo "not ok 1 - starts"; exit 1; }
+        if [ $i -ge 100 ] || ! kill -0 "$pid" 2>/dev/null; then
+                cat "$dir/log"
+                echo "not ok 1 - starts"
+                exit 1
+        fi
         sleep 0.05
 done
 a=$(sed -n 's/^listen //p' "$dir/log" | sed -n 1p)
@@ -62,22 +66,29 @@ check "models lists the adapters" has '"id":"sql"' get "http://$b/v1/models"
 check "unknown path is 404" code 404 get "http://$a/nothing"
 check "chat" has '"object":"chat.completion"' post "http://$a/v1/chat/completions" "$chat"
 check "chat echoes the model" has '"model":"food"' post "http://$a/v1/chat/completions" "$chat"
-check "answer names its endpoint" has "x-sim-endpoint: $b" post "http://$b/v1/chat/completions" "$chat" -i
+check "answer names its endpoint" has "x-sim-endpoint: $b" \
+        post "http://$b/v1/chat/completions" "$chat" -i
 check "max_tokens holds" has '"completion_tokens":5' post "http://$a/v1/chat/completions" "$chat"
 check "completions" has '"object":"text_completion"' post "http://$a/v1/completions" "$prompt"
-check "second time from the cache" has '"cached_tokens":192' post "http://$a/v1/completions" "$prompt"
+check "second time from the cache" has '"cached_tokens":192' \
+        post "http://$a/v1/completions" "$prompt"
 check "other server has no cache" has '"cached_tokens":0' post "http://$b/v1/completions" "$prompt"
-check "tokens as prompt" has '"prompt_tokens":3' post "http://$a/v1/completions" '{"model":"m","prompt":[1,2,3],"max_tokens":1}'
+check "tokens as prompt" has '"prompt_tokens":3' \
+        post "http://$a/v1/completions" '{"model":"m","prompt":[1,2,3],"max_tokens":1}'
 stream='{"model":"m","stream":true,"messages":[{"role":"user","content":"s"}],"max_tokens":3}'
 check "stream ends with DONE" has 'data: [DONE]' post "http://$a/v1/chat/completions" "$stream"
-usage=$(printf %s "$stream" | sed 's/"max_tokens"/"stream_options":{"include_usage":true},"max_tokens"/')
+usage=$(printf %s "$stream" |
+        sed 's/"max_tokens"/"stream_options":{"include_usage":true},"max_tokens"/')
 check "stream with usage" has '"choices":[],"usage":{' post "http://$a/v1/chat/completions" "$usage"
-check "stream of completions" has '"finish_reason":"length"' post "http://$a/v1/completions" '{"model":"m","stream":true,"prompt":"x","max_tokens":2}'
-check "adapter is loaded and used" has '"model":"sql"' post "http://$a/v1/completions" '{"model":"sql","prompt":"x","max_tokens":2}'
+check "stream of completions" has '"finish_reason":"length"' \
+        post "http://$a/v1/completions" '{"model":"m","stream":true,"prompt":"x","max_tokens":2}'
+check "adapter is loaded and used" has '"model":"sql"' \
+        post "http://$a/v1/completions" '{"model":"sql","prompt":"x","max_tokens":2}'
 check "adapter is on the page" has 'running_lora_adapters="sql"' get "http://$a/metrics"
 check "bad JSON is 400" code 400 post "http://$a/v1/completions" '{'
 check "no model is 400" code 400 post "http://$a/v1/completions" '{}'
-check "too long is 400" code 400 post "http://$a/v1/completions" '{"model":"m","prompt":"x","max_tokens":99999,"ignore_eos":true}'
+check "too long is 400" code 400 post "http://$a/v1/completions" \
+        '{"model":"m","prompt":"x","max_tokens":99999,"ignore_eos":true}'
 
 for m in num_requests_running num_requests_waiting kv_cache_usage_perc cache_config_info; do
         check "page has $m" has "vllm:$m{" get "http://$a/metrics"
@@ -86,8 +97,8 @@ size=$(get "http://$a/metrics" | wc -c)
 check "page is about 60 KB" test "$size" -gt 60000 -a "$size" -lt 70000
 
 head -c 3000000 /dev/urandom >"$dir/body"
-check "echo gives the bytes back" sh -c "curl -s --data-binary @'$dir/body' -H 'X-Tag: 7' -D '$dir/h' \
-        'http://$a/echo' | cmp - '$dir/body' && grep -qi '^x-echo-x-tag: 7' '$dir/h'"
+check "echo gives the bytes back" sh -c "curl -s --data-binary @'$dir/body' -H 'X-Tag: 7' \
+        -D '$dir/h' 'http://$a/echo' | cmp - '$dir/body' && grep -qi '^x-echo-x-tag: 7' '$dir/h'"
 check "last knows the hash" has "$(sha256sum <"$dir/body" | cut -c1-64)" get "http://$a/sim/last"
 check "last knows the length" has '"bytes":3000000' get "http://$a/sim/last"
 

@@ -29,7 +29,8 @@ START_TEST(parses)
 {
         struct epp_ext_in in;
 
-        ck_assert_int_eq(epp_ext_parse(EPP_SLICE("\x22\x06\x0a\x02hi\x10\x01\x5a\x02\x08\x04"), &in), 0);
+        ck_assert_int_eq(epp_ext_parse(EPP_SLICE("\x22\x06\x0a\x02hi\x10\x01\x5a\x02\x08\x04"),
+                &in), 0);
         ck_assert_int_eq(in.kind, EPP_EXT_REQUEST_BODY);
         ck_assert(epp_slice_eq(in.body, EPP_SLICE("hi")));
         ck_assert(in.end_of_stream && in.has_config);
@@ -48,8 +49,8 @@ START_TEST(parses)
         ck_assert(!in.end_of_stream);
         ck_assert_int_eq(epp_ext_parse(EPP_SLICE("\x12\x05\x18"), &in), EPP_EPROTO);
         ck_assert_int_eq(epp_ext_parse(EPP_SLICE("\x07"), &in), EPP_EPROTO);
-        ck_assert_int_eq(epp_ext_parse(EPP_SLICE("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), &in),
-                EPP_EPROTO);
+        ck_assert_int_eq(epp_ext_parse(EPP_SLICE("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
+                &in), EPP_EPROTO);
 }
 END_TEST
 
@@ -107,7 +108,7 @@ START_TEST(hints)
                 { { "\x1a\x01x", 3 }, 1, "x|" },                                 /* string */
                 { { "\x32\x0c\x0a\x03\x1a\x01x\x0a\x05\x1a\x03yyy", 14 }, 1, "x|yyy|" }, /* list */
                 { { "\x32\x00", 2 }, 1, "" },                                    /* empty list */
-                { { "\x32\x04\x0a\x02\x20\x01", 6 }, 1, "" },                    /* list of a bool */
+                { { "\x32\x04\x0a\x02\x20\x01", 6 }, 1, "" },                   /* list of a bool */
                 { { "\x20\x01", 2 }, 0, "" },                                    /* bool */
         };
 
@@ -115,10 +116,11 @@ START_TEST(hints)
                 struct epp_buf m = { 0 }, got = { 0 };
 
                 metadata(&m, rows[i].value);
-                ck_assert_int_eq(epp_ext_metadata(bytes(&m), EPP_SLICE("ns"), EPP_SLICE("k"), join, &got),
-                        rows[i].result);
+                ck_assert_int_eq(epp_ext_metadata(bytes(&m), EPP_SLICE("ns"), EPP_SLICE("k"), join,
+                        &got), rows[i].result);
                 ck_assert(epp_slice_eq(bytes(&got), epp_slice_str(rows[i].got)));
-                ck_assert_int_eq(epp_ext_metadata(bytes(&m), EPP_SLICE("no"), EPP_SLICE("k"), join, &got), 0);
+                ck_assert_int_eq(epp_ext_metadata(bytes(&m), EPP_SLICE("no"), EPP_SLICE("k"), join,
+                        &got), 0);
                 epp_buf_fini(&m);
                 epp_buf_fini(&got);
         }
@@ -164,7 +166,8 @@ START_TEST(answers)
         ck_assert_int_eq(epp_ext_put(&out, EPP_EXT_REQUEST_HEADERS, &o), 0);
         ck_assert(epp_slice_eq(bytes(&out), epp_slice(expect, sizeof(expect))));
         epp_buf_fini(&out);
-        ck_assert_int_eq(epp_ext_put(&out, EPP_EXT_RESPONSE_TRAILERS, &(struct epp_ext_out){ 0 }), 0);
+        ck_assert_int_eq(epp_ext_put(&out, EPP_EXT_RESPONSE_TRAILERS, &(struct epp_ext_out){ 0 }),
+                0);
         ck_assert(epp_slice_eq(bytes(&out), EPP_SLICE("\x32\x00")));
         epp_buf_fini(&out);
         ck_assert_int_eq(epp_ext_put_immediate(&out, 404, EPP_SLICE("no"), NULL, 0), 0);

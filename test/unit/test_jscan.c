@@ -46,9 +46,10 @@ scan(struct epp_jscan *j, const char *p, size_t n, size_t cut, size_t step)
 static void
 same(const struct epp_jscan *a, const struct epp_jscan *b, const char *name, size_t cut)
 {
-        ck_assert_msg(a->error == b->error && a->error_at == b->error_at, "%s cut at %zu: %s at %lu", name,
-                cut, names[b->error], b->error_at);
-        ck_assert_msg(memcmp(a->field, b->field, sizeof(a->field)) == 0, "%s cut at %zu", name, cut);
+        ck_assert_msg(a->error == b->error && a->error_at == b->error_at,
+                "%s cut at %zu: %s at %lu", name, cut, names[b->error], b->error_at);
+        ck_assert_msg(memcmp(a->field, b->field, sizeof(a->field)) == 0, "%s cut at %zu", name,
+                cut);
         ck_assert_uint_eq(a->n_spans, b->n_spans);
         ck_assert_int_eq(memcmp(a->spans, b->spans, sizeof(a->spans)), 0);
         ck_assert_int_eq(a->model_state, b->model_state);
@@ -121,7 +122,8 @@ check_found(const struct epp_jscan *j, json_t *row, const char *name)
         size_t i;
 
         json_array_foreach(spans, i, span) {
-                ck_assert_msg(j->spans[i].at == (uint64_t)json_integer_value(json_array_get(span, 0)) &&
+                ck_assert_msg(j->spans[i].at ==
+                                        (uint64_t)json_integer_value(json_array_get(span, 0)) &&
                         j->spans[i].len == (uint64_t)json_integer_value(json_array_get(span, 1)),
                         "%s: span %zu is %lu,%lu", name, i, j->spans[i].at, j->spans[i].len);
         }
@@ -131,7 +133,8 @@ check_found(const struct epp_jscan *j, json_t *row, const char *name)
         if ((v = json_object_get(row, "model_conflict")))
                 ck_assert_msg(j->conflict == json_is_true(v), "%s: conflict", name);
         if ((v = json_object_get(row, "stream")))
-                ck_assert_msg(j->field[EPP_JK_STREAM].is_true == json_is_true(v), "%s: stream", name);
+                ck_assert_msg(j->field[EPP_JK_STREAM].is_true == json_is_true(v), "%s: stream",
+                        name);
         if ((v = json_object_get(row, "messages")))
                 ck_assert_msg(j->field[EPP_JK_MESSAGES].items == (uint64_t)json_integer_value(v),
                         "%s: messages", name);
@@ -194,7 +197,8 @@ START_TEST(quotes)
         struct epp_buf out = { 0 };
 
         ck_assert_int_eq(epp_jscan_quote(&out, EPP_SLICE("ziel-\xc3\xbc\"q\\\n")), 0);
-        ck_assert(epp_slice_eq(epp_buf_slice(&out), EPP_SLICE("\"ziel-\xc3\xbc\\\"q\\\\\\u000a\"")));
+        ck_assert(epp_slice_eq(epp_buf_slice(&out),
+                EPP_SLICE("\"ziel-\xc3\xbc\\\"q\\\\\\u000a\"")));
         epp_buf_fini(&out);
 }
 END_TEST

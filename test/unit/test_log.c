@@ -23,12 +23,14 @@ START_TEST(lines)
 {
         struct epp_log l = { EPP_LOG_INFO, false, sink, NULL, wall };
 
-        epp_log(&l, EPP_LOG_INFO, "pick", LOG_T("ep", "a:1"), LOG_T("why", "two words\n"), LOG_N("us", -4));
+        epp_log(&l, EPP_LOG_INFO, "pick", LOG_T("ep", "a:1"), LOG_T("why", "two words\n"),
+                LOG_N("us", -4));
         ck_assert_str_eq(last,
                 "1970-01-02T00:00:00.000001Z info ev=pick ep=a:1 why=\"two words\\u000a\" us=-4\n");
         l.json = true;
         epp_log(&l, EPP_LOG_WARN, "x", LOG_T("k", "q\"\\"));
-        ck_assert_str_eq(last, "{\"ts\":\"1970-01-02T00:00:00.000001Z\",\"level\":\"warn\",\"ev\":\"x\","
+        ck_assert_str_eq(last,
+                "{\"ts\":\"1970-01-02T00:00:00.000001Z\",\"level\":\"warn\",\"ev\":\"x\","
                                "\"k\":\"q\\\"\\\\\"}\n");
         last[0] = 0;
         epp_log(&l, EPP_LOG_DEBUG, "x", LOG_N("n", 1));

@@ -99,7 +99,8 @@ END_TEST
 START_TEST(addresses)
 {
         static const char *const bad[] = { "", "1.2.3.4", "1.2.3.4:", "1.2.3.4:0", "1.2.3.4:65536",
-                "1.2.3:80", "fd00::1:80", "[fd00::1]", "[1.2.3.4]:80", "host:80", "1.2.3.4:8a", ":80",
+                "1.2.3:80", "fd00::1:80", "[fd00::1]", "[1.2.3.4]:80", "host:80", "1.2.3.4:8a",
+                ":80",
                 "[]:80", "1.2.3.4:-1", "1.2.3.4:999999999999" };
         struct epp_slice ip;
         unsigned port;
@@ -130,7 +131,8 @@ draws(const uint32_t *weights, size_t n, const double *expect)
         for (int i = 0; i < 20000; i++)
                 count[epp_model_draw(epp_models_find(m, EPP_SLICE("m")), &r)->name.p[0] - 'a']++;
         for (size_t i = 0; i < n; i++)
-                ck_assert_msg(count[i] > expect[i] * 20000 - 300 && count[i] < expect[i] * 20000 + 300,
+                ck_assert_msg(count[i] > expect[i] * 20000 - 300 &&
+                        count[i] < expect[i] * 20000 + 300,
                         "%zu: %zu", i, count[i]);
         epp_models_free(m);
 }

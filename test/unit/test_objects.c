@@ -14,7 +14,8 @@ say(void *ctx, const char *line)
 
 #define MODEL_HEAD "apiVersion: inference.networking.x-k8s.io/v1alpha2\nkind: InferenceModel\n"
 #define POOL \
-        "apiVersion: inference.networking.x-k8s.io/v1alpha2\nkind: InferencePool\nmetadata: {name: p}\n" \
+        "apiVersion: inference.networking.x-k8s.io/v1alpha2\nkind: InferencePool\n" \
+        "metadata: {name: p}\n" \
         "spec: {targetPortNumber: 8000, selector: {app: x}}\n"
 
 /* Reads files, separated by "\f", into a set for <pool> in <ns>, as far as they are good; models or
@@ -53,11 +54,13 @@ START_TEST(good)
                 "---\n---\n" MODEL_HEAD
                 "metadata: {name: b, creationTimestamp: \"2025-01-01T00:00:00Z\"}\n"
                 "spec: {modelName: chat, poolRef: {name: p}}\n"
-                "---\n" MODEL_HEAD "metadata: {name: other}\nspec: {modelName: x, poolRef: {name: q}}\n"
+                "---\n" MODEL_HEAD
+                "metadata: {name: other}\nspec: {modelName: x, poolRef: {name: q}}\n"
                 "---\nkind: Service\napiVersion: v1\nmetadata: {name: s}\n"
                 "---\n" MODEL_HEAD
                 "metadata: {name: c, creationTimestamp: \"2024-01-01T00:00:00Z\"}\n"
-                "spec: {modelName: chat, criticality: Sheddable, poolRef: {name: p}}\n", pool, sizeof(pool));
+                "spec: {modelName: chat, criticality: Sheddable, poolRef: {name: p}}\n", pool,
+                sizeof(pool));
         struct epp_model *f;
 
         ck_assert_str_eq(said, "");
@@ -76,7 +79,8 @@ END_TEST
 START_TEST(list_and_v1)
 {
         struct epp_models *m = read_text("", "kind: List\napiVersion: v1\nitems:\n"
-                "- {apiVersion: inference.networking.k8s.io/v1, kind: InferencePool, metadata: {name: z},\n"
+                "- {apiVersion: inference.networking.k8s.io/v1, kind: InferencePool,\n"
+                "   metadata: {name: z},\n"
                 "   spec: {targetPorts: [{number: 8000}], selector: {matchLabels: {a: b}}}}\n"
                 "- {apiVersion: inference.networking.x-k8s.io/v1alpha2, kind: InferenceModel,\n"
                 "   metadata: {name: m}, spec: {modelName: m, poolRef: {name: z}}}\n", NULL, 0);
@@ -108,7 +112,8 @@ static const struct {
                 "f:1: metadata: is required\nf:3: spec.modelName: must be text\n"
                 "f:3: spec.criticality: must be Critical, Standard or Sheddable\n"
                 "f:3: spec.poolRef.name: must not be empty\n" },
-        { MODEL_HEAD "metadata: {name: a}\nspec:\n  modelName: m\n  poolRef: {name: p}\n  targetModels:\n"
+        { MODEL_HEAD "metadata: {name: a}\nspec:\n  modelName: m\n"
+                     "  poolRef: {name: p}\n  targetModels:\n"
                      "  - {name: a, weight: 0}\n  - {name: b}\n  - {weight: 3}\n",
                 "f:8: spec.targetModels[].weight: must be a whole number from 1 to 1000000\n"
                 "f:10: spec.targetModels[].name: is required\n"
@@ -424,23 +429,28 @@ START_TEST(endpoints)
                 "- {name: a, address: 10.0.0.1, port: \"8000\", labels: {x: y}}\n"
                 "- {name: b, namespace: n, address: \"fd00::1\", port: 8000}\n"), say, NULL), 0);
         a = epp_pool_find(p, EPP_SLICE("default/a"))->ref;
-        ck_assert(epp_slice_eq(epp_pool_find(p, EPP_SLICE("n/b"))->addr, EPP_SLICE("[fd00::1]:8000")));
+        ck_assert(epp_slice_eq(epp_pool_find(p, EPP_SLICE("n/b"))->addr,
+                EPP_SLICE("[fd00::1]:8000")));
         ck_assert_int_eq(epp_endpoints_apply(p, EPP_SLICE("f"), EPP_SLICE("endpoints:\n"
-                "- {name: c, address: host, port: 1}\n- {address: 10.0.0.1, port: 0}\n"), say, NULL), EPP_EINVAL);
+                "- {name: c, address: host, port: 1}\n- {address: 10.0.0.1, port: 0}\n"), say,
+                NULL), EPP_EINVAL);
         ck_assert_str_eq(said, "f:2: endpoints[].address: must be an IP address\n"
                 "f:3: endpoints[].name: is required\nf:3: endpoints[].port: must be 1 to 65535\n");
         (void)epp_pool_list(p, &n);
         ck_assert_uint_eq(n, 2); /* nothing is lost */
         ck_assert_int_eq(epp_endpoints_apply(p, EPP_SLICE("f"), EPP_SLICE("endpoints:\n"
-                "- {name: a, address: 10.0.0.1, port: 8000}\n- {name: d, address: 10.0.0.2, port: 1}\n"), say,
+                "- {name: a, address: 10.0.0.1, port: 8000}\n"
+                "- {name: d, address: 10.0.0.2, port: 1}\n"), say,
                 NULL), 0);
         ck_assert_ptr_nonnull(epp_pool_get(p, a)); /* the same endpoint goes on */
         ck_assert_ptr_null(epp_pool_find(p, EPP_SLICE("n/b")));
-        ck_assert_int_eq(epp_endpoints_apply(p, EPP_SLICE("f"), EPP_SLICE("endpoints: []\n"), say, NULL), 0);
+        ck_assert_int_eq(epp_endpoints_apply(p, EPP_SLICE("f"), EPP_SLICE("endpoints: []\n"), say,
+                NULL), 0);
         (void)epp_pool_list(p, &n);
         ck_assert_uint_eq(n, 0);
         said[0] = 0;
-        ck_assert_int_eq(epp_endpoints_apply(p, EPP_SLICE("f"), EPP_SLICE(""), say, NULL), EPP_EINVAL);
+        ck_assert_int_eq(epp_endpoints_apply(p, EPP_SLICE("f"), EPP_SLICE(""), say, NULL),
+                EPP_EINVAL);
         ck_assert_str_eq(said, "f:1: endpoints: must be a list\n");
         epp_pool_free(p);
 }

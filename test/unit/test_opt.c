@@ -151,7 +151,8 @@ START_TEST(syntax)
         struct opt o;
 
         ck_assert_int_eq(PARSE(&o, "--endpoint", "1.2.3.4:5", "-endpoint=[::1]:6,name=x",
-                                 "--secure-serving=false", "--pool-name=\"q\"", "--scrape-budget=0.5"), OPT_RUN);
+                                 "--secure-serving=false", "--pool-name=\"q\"",
+                                 "--scrape-budget=0.5"), OPT_RUN);
         ck_assert_uint_eq(o.endpoint.n, 2);
         ck_assert_str_eq(o.endpoint.v[1], "[::1]:6,name=x");
         ck_assert(!o.secure_serving);
@@ -179,8 +180,10 @@ START_TEST(mistakes)
                         "--refresh-metrics-interval: \"50\" is not a duration such as 50ms or 2s" },
                 { "--secure-serving=yes", "--secure-serving: \"yes\" is not true or false" },
                 { "--scrape-budget=1.5", "--scrape-budget: \"1.5\" is not a number from 0 to 1" },
-                { "--max-request-body=-3", "--max-request-body: \"-3\" is not a size such as 64Mi" },
-                { "--max-request-body=nan", "--max-request-body: \"nan\" is not a size such as 64Mi" },
+                { "--max-request-body=-3",
+                        "--max-request-body: \"-3\" is not a size such as 64Mi" },
+                { "--max-request-body=nan",
+                        "--max-request-body: \"nan\" is not a size such as 64Mi" },
                 { "--scheduler=best", "--scheduler: \"best\" is none of: tree-v0.3 tree-v0.5" },
                 { "--model-match=", "--model-match: \"\" is none of: auto required passthrough" },
                 { "--pool-nam=x", "unknown flag --pool-nam; did you mean --pool-name?" },
@@ -229,7 +232,8 @@ START_TEST(environment)
                 { EPP_TREE_V03, "QUEUING_THRESHOLD_LORA", "-1", -1, F(queuing_lora) },
                 { EPP_TREE_V03, "LORA_AFFINITY_THRESHOLD", "nan", -1, F(lora_affinity) },
                 { EPP_TREE_V03, "LORA_AFFINITY_THRESHOLD", "0", 0, F(lora_affinity) },
-                { EPP_TREE_V03, "SD_QUEUE_DEPTH_THRESHOLD", "x", 5, F(queue_critical) }, /* not its tree */
+                /* not its tree: */
+                { EPP_TREE_V03, "SD_QUEUE_DEPTH_THRESHOLD", "x", 5, F(queue_critical) },
                 { EPP_TREE_V05, "SD_QUEUE_DEPTH_THRESHOLD", "9", 9, F(queue_critical) },
                 { EPP_TREE_V05, "SD_METRICS_STALENESS_THRESHOLD", "1s", 1e6, F(staleness_us) },
                 { EPP_TREE_V05, "SD_METRICS_STALENESS_THRESHOLD", "200", -1, F(staleness_us) },

@@ -129,8 +129,8 @@ check_row(size_t r)
                         continue;
                 }
                 ck_assert_msg(result == 0, "row %zu: %d", r, result);
-                ck_assert_msg(strchr(rows[r].expect, got->name.p[0]) != NULL, "row %zu: picked %c", r,
-                        got->name.p[0]);
+                ck_assert_msg(strchr(rows[r].expect, got->name.p[0]) != NULL, "row %zu: picked %c",
+                        r, got->name.p[0]);
                 seen[(unsigned char)got->name.p[0]]++;
         }
         for (const char *c = rows[r].expect; *c; c++)
@@ -154,7 +154,8 @@ START_TEST(never_scraped)
         struct epp_endpoint busy = { .load = { .at = 1, .waiting = 50 } }, fresh = { 0 }, *got;
         struct epp_sched *s;
 
-        ck_assert_int_eq(epp_sched_new(EPP_TREE_V03, &epp_thresholds_default, epp_plugins, 1, &s), 0);
+        ck_assert_int_eq(epp_sched_new(EPP_TREE_V03, &epp_thresholds_default, epp_plugins, 1, &s),
+                0);
         for (int i = 0; i < 50; i++) {
                 struct epp_endpoint **v = epp_sched_candidates(s, 2);
 

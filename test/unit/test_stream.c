@@ -151,8 +151,8 @@ pump(void)
                         return;
                 while (!w.deaf && epp_h2_drain(w.h2, &s, w.now) == 1) {
                         moved = true;
-                        ck_assert_int_eq(nghttp2_session_mem_recv(w.client, (const uint8_t *)s.p, s.n),
-                                (ssize_t)s.n);
+                        ck_assert_int_eq(nghttp2_session_mem_recv(w.client, (const uint8_t *)s.p,
+                                s.n), (ssize_t)s.n);
                 }
         }
 }
