@@ -8,16 +8,21 @@ $(UNIT_BIN): $(B)/%: $(B)/%.o $(B)/daemon.a $(B)/libeppd.a
 
 unit: $(UNIT_BIN)
 
+# Rules of the source; some look at object files. Once, in whatever variant is at hand.
+LINT := $(sort $(wildcard test/lint/*.sh))
+lint: $(B)/libeppd.a
+	@sh test/run.sh $(LINT)
 check-quick: unit
-	@sh test/run.sh $(UNIT_BIN) $(MODEL_BIN)
+	@sh test/run.sh $(LINT) $(UNIT_BIN) $(MODEL_BIN)
 # Everything in the release build and once more under address and undefined-behaviour sanitizers.
 check:
 	@$(MAKE) --no-print-directory VARIANT=release all unit
 	@$(MAKE) --no-print-directory VARIANT=asan all unit
 	@sh test/all.sh
-.PHONY: unit check-quick check
+.PHONY: unit lint check-quick check
 
 demo:
 	@mkdir -p build
-	@$(MAKE) --no-print-directory VARIANT=release all >build/demo.log 2>&1 || { cat build/demo.log; exit 1; }
+	@$(MAKE) --no-print-directory VARIANT=release all >build/demo.log 2>&1 || \
+		{ cat build/demo.log; exit 1; }
 	@bash test/demo.sh

@@ -10,7 +10,9 @@ count() {
         out=$(grep -acE '^skip ' "$log")
         if [ -n "$line" ]; then
                 n=$(printf '%s' "$line" | sed 's/.*Checks: \([0-9]*\),.*/\1/')
-                bad=$(($(printf '%s' "$line" | sed 's/.*Failures: \([0-9]*\), Errors: \([0-9]*\).*/\1+\2/')))
+                bad=$(printf '%s' "$line" |
+                        sed 's/.*Failures: \([0-9]*\), Errors: \([0-9]*\).*/\1+\2/')
+                bad=$(($bad))
         else
                 bad=$(grep -acE '^not ok ' "$log")
                 n=$((bad + $(grep -acE '^ok ' "$log")))
@@ -26,8 +28,10 @@ for prog; do
         [ "$rc" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1 n=$((n + 1))
         [ "$rc" -eq 0 ] && [ "$n" -eq 0 ] && [ "$out" -eq 0 ] && bad=1 n=1
         passed=$((passed + n - bad)) failed=$((failed + bad)) skipped=$((skipped + out))
-        printf '%-44s %s\n' "$prog${VARIANT:+ ($VARIANT)}" \
-                "$([ "$bad" -eq 0 ] && echo "$n ok" || echo "$bad FAILED")$([ "$out" -eq 0 ] || echo ", $out SKIPPED")"
+        result="$n ok"
+        [ "$bad" -eq 0 ] || result="$bad FAILED"
+        [ "$out" -eq 0 ] || result="$result, $out SKIPPED"
+        printf '%-44s %s\n' "$prog${VARIANT:+ ($VARIANT)}" "$result"
         grep -aE '^skip ' "$log"
         [ "$bad" -eq 0 ] || grep -avE ':P:|^ok ' "$log" | tail -n 60
 done
