@@ -21,6 +21,7 @@ check:
 	@sh test/all.sh
 .PHONY: unit lint check-quick check
 
+.PHONY: demo
 demo:
 	@mkdir -p build
 	@$(MAKE) --no-print-directory VARIANT=release all >build/demo.log 2>&1 || \
