@@ -4,6 +4,7 @@
 #ifndef EPP_POOL_H
 #define EPP_POOL_H
 
+#include "base/addr.h"
 #include "base/status.h"
 #include "model/endpoint.h"
 
@@ -33,9 +34,5 @@ uint64_t epp_pool_version(const struct epp_pool *p);
 /* Called with each endpoint before it goes away, so that the daemon drops what hangs on user. */
 void epp_pool_on_remove(struct epp_pool *p, void (*fn)(void *ctx, struct epp_endpoint *e),
         void *ctx);
-
-/* Splits "ip:port" / "[ip6]:port"; the parts point into <addr>. Port 1 to 65535, ip a literal.
- * Returns false for anything else. */
-bool epp_addr_split(struct epp_slice addr, struct epp_slice *ret_ip, unsigned *ret_port);
 
 #endif

@@ -1,16 +1,20 @@
 /* kpod.c - see kpod.h. */
 #include "wire/kpod.h"
 
-#include <arpa/inet.h>
+#include "base/addr.h"
 
-static const struct epp_jkeep annotations[] = { { "k8s.io/initial-events-end", NULL },
-        { "llm-d.ai/active-ports", NULL }, { "inference.networking.k8s.io/active-ports", NULL }, { NULL, NULL } };
-static const struct epp_jkeep metadata[] = { { "name", NULL }, { "namespace", NULL }, { "uid", NULL },
-        { "resourceVersion", NULL }, { "deletionTimestamp", NULL }, { "annotations", annotations }, { NULL, NULL } };
-static const struct epp_jkeep conditions[] = { { "type", NULL }, { "status", NULL }, { NULL, NULL } };
-static const struct epp_jkeep status[] = { { "podIP", NULL }, { "conditions", conditions }, { NULL, NULL } };
-const struct epp_jkeep epp_kpod_keep[] = { { "kind", NULL }, { "code", NULL }, { "reason", NULL },
-        { "message", NULL }, { "details", NULL }, { "metadata", metadata }, { "status", status }, { NULL, NULL } };
+static const struct epp_jkeep annotations[] = {{"k8s.io/initial-events-end", NULL},
+        {"llm-d.ai/active-ports", NULL}, {"inference.networking.k8s.io/active-ports", NULL},
+        {NULL, NULL}};
+static const struct epp_jkeep metadata[] = {{"name", NULL}, {"namespace", NULL}, {"uid", NULL},
+        {"resourceVersion", NULL}, {"deletionTimestamp", NULL}, {"annotations", annotations},
+        {NULL, NULL}};
+static const struct epp_jkeep conditions[] = {{"type", NULL}, {"status", NULL}, {NULL, NULL}};
+static const struct epp_jkeep status[] = {
+        {"podIP", NULL}, {"conditions", conditions}, {NULL, NULL}};
+const struct epp_jkeep epp_kpod_keep[] = {{"kind", NULL}, {"code", NULL}, {"reason", NULL},
+        {"message", NULL}, {"details", NULL}, {"metadata", metadata}, {"status", status},
+        {NULL, NULL}};
 
 static struct epp_slice
 text(const struct epp_node *map, const char *key)
@@ -66,27 +70,22 @@ read_active(struct epp_kpod *p, const struct epp_node *notes)
         }
 }
 
-static bool
-is_ip(struct epp_slice s)
-{
-        unsigned char bytes[16];
-
-        return s.n && !memchr(s.p, 0, s.n) &&
-               (inet_pton(AF_INET, s.p, bytes) == 1 || inet_pton(AF_INET6, s.p, bytes) == 1);
-}
-
 int
 epp_kpod_decode(const struct epp_node *object, struct epp_kpod *ret, const char **why)
 {
-        const struct epp_node *meta = epp_node_get(object, "metadata"), *state = epp_node_get(object, "status");
+        const struct epp_node *meta = epp_node_get(object, "metadata"),
+                              *state = epp_node_get(object, "status");
 
-        *ret = (struct epp_kpod){ .name = text(meta, "name"), .ns = text(meta, "namespace"),
-                .uid = text(meta, "uid"), .version = text(meta, "resourceVersion"), .ip = text(state, "podIP") };
+        *ret = (struct epp_kpod){.name = text(meta, "name"),
+                .ns = text(meta, "namespace"),
+                .uid = text(meta, "uid"),
+                .version = text(meta, "resourceVersion"),
+                .ip = text(state, "podIP")};
         *why = !ret->name.n ? "metadata.name" : !ret->uid.n ? "metadata.uid"
              : !ret->version.n ? "metadata.resourceVersion" : NULL;
         if (*why)
                 return EPP_EINVAL;
-        if (!is_ip(ret->ip))
+        if (!epp_is_ip(ret->ip))
                 ret->ip = epp_slice(NULL, 0);
         ret->terminating = epp_node_get(meta, "deletionTimestamp") != NULL;
         ret->ready = is_ready(state);

@@ -1338,7 +1338,7 @@ def pod_status(ip, ready):
             "hostIPs": [{"ip": "127.0.0.1"}], "podIPs": [{"ip": ip}], "startTime": "2026-08-01T09:59:00Z",
             "containerStatuses": [{"name": "vllm", "state": started, "lastState": {}, "ready": ready,
                                    "restartCount": 0, "image": "vllm/vllm-openai:v0.11.0", "started": True,
-                                   "imageID": "docker.io/vllm/vllm-openai@sha256:" + "5e" * 32,
+                                   "imageID": "example/vllm@sha256:" + "5e" * 32,
                                    "containerID": "containerd://" + "7a" * 32}], "qosClass": "BestEffort"}
 
 

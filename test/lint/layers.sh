@@ -33,7 +33,7 @@ stdio.h *
 stdlib.h *
 string.h *
 xxhash.h *
-arpa/inet.h lib/model/pool.c
+arpa/inet.h lib/base/addr.c
 time.h lib/base/log.c
 nghttp2/nghttp2.h lib/serve/h2.c
 jansson.h lib/wire/kobj.c
