@@ -1,7 +1,7 @@
 /* api.h - the API server: where it is, who we are, requests to it.
- * The connection comes from --kubeconfig, KUBECONFIG, the pod's service account or ~/.kube/config, in
- * this order. Tokens, CA and client certificates are read again as they rotate; names are resolved
- * on the loop. Knows: libevent, fetch, wire/yaml. Does not know: what is asked. */
+ * The connection comes from --kubeconfig, KUBECONFIG, the pod's service account or ~/.kube/config,
+ * in this order. Tokens, CA and client certificates are read again as they rotate; names are
+ * resolved on the loop. Knows: libevent, fetch, wire/yaml. Does not know: what is asked. */
 #ifndef EPPD_API_H
 #define EPPD_API_H
 
@@ -21,8 +21,8 @@ struct api_config {
 
 /* Finds out where the API server is and who we are. Nothing is sent. Returns 0, or -1 and one line
  * in <err>: what was tried and what is wrong with it. */
-EPP_MUSTUSE int api_new(struct event_base *base, const struct api_config *cfg, const struct epp_log *log,
-        struct api **ret, char *err, size_t err_size);
+EPP_MUSTUSE int api_new(struct event_base *base, const struct api_config *cfg,
+        const struct epp_log *log, struct api **ret, char *err, size_t err_size);
 /* Every call must have been ended. Accepts NULL. */
 void api_free(struct api *a);
 /* For the log: scheme, host and port. */
@@ -50,8 +50,8 @@ struct api_ops {
 /* Begins a request; <ops> and <ctx> are borrowed. After a 401 that came with a token that has since
  * changed, the next request uses the new one; <rotated> of api_on_rotation hears of it.
  * Returns 0 and *ret, or -1 (no memory); no callback is called before it returns. */
-EPP_MUSTUSE int api_begin(struct api *a, const struct api_request *q, const struct api_ops *ops, void *ctx,
-        struct api_call **ret);
+EPP_MUSTUSE int api_begin(struct api *a, const struct api_request *q, const struct api_ops *ops,
+        void *ctx, struct api_call **ret);
 /* Ends it without a call back. Accepts NULL; not from inside status or data. */
 void api_drop(struct api_call *c);
 /* <fn> is called when credentials have changed. */

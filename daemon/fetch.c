@@ -209,8 +209,9 @@ is_encoded(const struct fetch *f)
 {
         struct curl_header *h;
 
-        return curl_easy_header(f->easy, "Content-Encoding", 0, CURLH_HEADER, -1, &h) == CURLHE_OK &&
-               !epp_slice_ieq(epp_slice_str(h->value), EPP_SLICE("identity"));
+        return curl_easy_header(f->easy, "Content-Encoding", 0, CURLH_HEADER, -1, &h) ==
+                CURLHE_OK &&
+                !epp_slice_ieq(epp_slice_str(h->value), EPP_SLICE("identity"));
 }
 
 static size_t

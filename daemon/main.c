@@ -129,7 +129,8 @@ start_model(struct eppd *d)
         d->director = (struct epp_director){ .pool = d->pool, .models = models, .sched = d->sched,
                 .match = (enum epp_model_match)d->opt.model_match, .log = &d->log };
         epp_rng_init(&d->director.ids, key); /* not from --seed: ids differ between runs */
-        if (sources_new(d->base, &d->opt, &d->director, key, &d->log, &d->source_stats, &d->sources) < 0)
+        if (sources_new(d->base, &d->opt, &d->director, key, &d->log, &d->source_stats,
+                    &d->sources) < 0)
                 return false;
         if (scrapes_new(d->base, &d->opt, d->pool, &d->log, &d->scrape_stats, &d->scrapes) < 0)
                 return no_start("out of memory");
@@ -163,10 +164,14 @@ start_listeners(struct eppd *d)
                         return no_start("--cert-path: %s", err);
         }
         d->stream = (struct epp_stream_config){ .decider = epp_director_decider(&d->director),
-                .hint_key = epp_slice_str(o->hint_key), .hint_ns = epp_slice_str(o->hint_namespace),
-                .max_body = o->max_body, .max_held = o->max_held, .upload_timeout = o->upload_timeout,
+                .hint_key = epp_slice_str(o->hint_key),
+                .hint_ns = epp_slice_str(o->hint_namespace),
+                .max_body = o->max_body,
+                .max_held = o->max_held,
+                .upload_timeout = o->upload_timeout,
                 .default_mode = (enum epp_body_mode)o->default_body_mode,
-                .response_marker = o->response_marker, .strip_control = o->strip_control,
+                .response_marker = o->response_marker,
+                .strip_control = o->strip_control,
                 .stats = &d->stream_stats };
         d->handlers[0] = epp_stream_handler(&d->stream, max);
         epp_health_handlers(d->health, d->handlers + 1);
@@ -213,7 +218,8 @@ on_signal(evutil_socket_t sig, short what, void *user)
                 event_base_loopbreak(d->base);
                 return;
         }
-        epp_log(&d->log, EPP_LOG_INFO, "drain", LOG_N("signal", sig), LOG_N("streams", listener_calls(d->grpc)));
+        epp_log(&d->log, EPP_LOG_INFO, "drain", LOG_N("signal", sig),
+                LOG_N("streams", listener_calls(d->grpc)));
         d->quiet_since = loop_now(d->base);
         d->drain_until = d->quiet_since + d->opt.drain_timeout;
         epp_health_set(d->health, false);

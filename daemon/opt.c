@@ -245,9 +245,9 @@ set(struct opt *o, const struct row *r, const char *text)
 static const char *
 wants(const struct row *r)
 {
-        static const char *const text[] = { "a text", "a text", "true or false", "a port, 0 to 65535",
-                "a whole number", "a size such as 64Mi", "a duration such as 50ms or 2s",
-                "a number from 0 to 1",
+        static const char *const text[] = { "a text", "a text", "true or false",
+                "a port, 0 to 65535", "a whole number", "a size such as 64Mi",
+                "a duration such as 50ms or 2s", "a number from 0 to 1",
                 "a metric such as name or name{label=value}", NULL };
 
         return text[r->kind];

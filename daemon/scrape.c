@@ -60,7 +60,8 @@ say_change(struct scrape *s, enum fetch_result r, long status)
                 LOG_N("status", status));
 }
 
-/* Families that are asked for and not there. Adapters have none before the first request for one. */
+/* Families that are asked for and not there. Adapters have none before the first request for one.
+ */
 static void
 say_missing(struct scrape *s)
 {
@@ -74,7 +75,8 @@ say_missing(struct scrape *s)
                 if (!names[i])
                         now &= ~(1u << i);
                 if (now & 1u << i)
-                        n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", n ? "," : "", names[i]);
+                        n += (size_t)snprintf(
+                                list + n, sizeof(list) - n, "%s%s", n ? "," : "", names[i]);
         }
         if (now == s->missing)
                 return;

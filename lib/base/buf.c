@@ -81,7 +81,8 @@ epp_buf_append(struct epp_buf *b, struct epp_slice s)
 static bool
 is_unreserved(char c)
 {
-        return (c >= '0' && c <= '9') || (epp_lower(c) >= 'a' && epp_lower(c) <= 'z') || (c && strchr("-._~", c));
+        return (c >= '0' && c <= '9') || (epp_lower(c) >= 'a' && epp_lower(c) <= 'z') ||
+                (c && strchr("-._~", c));
 }
 
 int
@@ -94,7 +95,8 @@ epp_buf_append_escaped(struct epp_buf *b, struct epp_slice s)
                 unsigned char c = (unsigned char)s.p[i];
                 char code[3] = { '%', hex[c >> 4], hex[c & 15] };
 
-                r = epp_buf_append(b, is_unreserved(s.p[i]) ? epp_slice(s.p + i, 1) : epp_slice(code, 3));
+                r = epp_buf_append(
+                        b, is_unreserved(s.p[i]) ? epp_slice(s.p + i, 1) : epp_slice(code, 3));
         }
         return r;
 }

@@ -42,11 +42,11 @@ static const struct epp_load_spec specs[] = {
 #define ONE(name, value) { { name, value } }
         { .engine = "triton-tensorrt-llm",
           .metric = {
-                  [EPP_LOAD_WAITING] = { REQUESTS, ONE("request_type", "waiting"), EPP_ROWS_FIRST },
-                  [EPP_LOAD_RUNNING] = { REQUESTS, ONE("request_type", "scheduled"), EPP_ROWS_FIRST },
-                  [EPP_LOAD_KV] = { KV_BLOCKS, ONE(KV_BLOCK, "fraction"), EPP_ROWS_FIRST },
-                  [EPP_LOAD_BLOCK_SIZE] = { KV_BLOCKS, ONE(KV_BLOCK, "tokens_per"), EPP_ROWS_FIRST },
-                  [EPP_LOAD_BLOCKS] = { KV_BLOCKS, ONE(KV_BLOCK, "max"), EPP_ROWS_FIRST },
+                [EPP_LOAD_WAITING] = { REQUESTS, ONE("request_type", "waiting"), EPP_ROWS_FIRST },
+                [EPP_LOAD_RUNNING] = { REQUESTS, ONE("request_type", "scheduled"), EPP_ROWS_FIRST },
+                [EPP_LOAD_KV] = { KV_BLOCKS, ONE(KV_BLOCK, "fraction"), EPP_ROWS_FIRST },
+                [EPP_LOAD_BLOCK_SIZE] = { KV_BLOCKS, ONE(KV_BLOCK, "tokens_per"), EPP_ROWS_FIRST },
+                [EPP_LOAD_BLOCKS] = { KV_BLOCKS, ONE(KV_BLOCK, "max"), EPP_ROWS_FIRST },
           } },
         /* Its "running" is a counter and grows for ever; the reference reads it all the same. */
         { .engine = "triton",

@@ -167,7 +167,8 @@ epp_models_priority(const struct epp_models *m, struct epp_slice name)
 }
 
 int
-epp_models_add_rewrite(struct epp_models *m, struct epp_slice model, const struct epp_target *targets, size_t n)
+epp_models_add_rewrite(
+        struct epp_models *m, struct epp_slice model, const struct epp_target *targets, size_t n)
 {
         struct epp_model *w;
 

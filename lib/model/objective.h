@@ -37,7 +37,8 @@ size_t epp_models_count(const struct epp_models *m);
 struct epp_model *const *epp_models_list(const struct epp_models *m);
 
 /* Objective <name>; an older one of the same name stays. Returns 0, EPP_EINVAL, EPP_ENOMEM. */
-EPP_MUSTUSE int epp_models_add_objective(struct epp_models *m, struct epp_slice name, int32_t priority);
+EPP_MUSTUSE int epp_models_add_objective(
+        struct epp_models *m, struct epp_slice name, int32_t priority);
 /* Its priority; 0 when there is none of this name. */
 int32_t epp_models_priority(const struct epp_models *m, struct epp_slice name);
 /* A rewrite of <model>, or of every model that has none of its own (empty name); one that stands

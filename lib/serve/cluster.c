@@ -10,8 +10,8 @@
 #include "wire/kselect.h"
 
 #define SECOND ((epp_us)1000000)
-#define PATIENCE (10 * SECOND)      /* for kinds that are not needed, once pool and pods are known */
-#define REBUILD (20 * SECOND / 1000) /* the models are rebuilt no more often: 1,000 take a millisecond */
+#define PATIENCE (10 * SECOND) /* for kinds that are not needed, once pool and pods are known */
+#define REBUILD (SECOND / 50) /* models are rebuilt no more often: 1,000 take a millisecond */
 
 enum { POOL_V1, POOL_X, PODS, MODELS, OBJECTIVES, OBJECTIVES_X, REWRITES, REWRITES_X, KINDS };
 
@@ -23,10 +23,12 @@ static const struct {
         enum epp_kobj_kind kobj;
         int preferred;            /* the same kind in the group that is preferred, or -1 */
 } kinds[KINDS] = {
-        [POOL_V1] = { "inferencepools", "inference.networking.k8s.io/v1", "inferencepools", EPP_KOBJ_POOL, -1 },
+        [POOL_V1] = { "inferencepools", "inference.networking.k8s.io/v1", "inferencepools",
+                EPP_KOBJ_POOL, -1 },
         [POOL_X] = { "inferencepools-x", X_GROUP "/v1alpha2", "inferencepools", EPP_KOBJ_POOL, -1 },
         [PODS] = { "pods", NULL, "pods", EPP_KOBJ_OTHER, -1 },
-        [MODELS] = { "inferencemodels", X_GROUP "/v1alpha2", "inferencemodels", EPP_KOBJ_MODEL, -1 },
+        [MODELS] = { "inferencemodels", X_GROUP "/v1alpha2", "inferencemodels", EPP_KOBJ_MODEL,
+                -1 },
         [OBJECTIVES] = { "inferenceobjectives", "llm-d.ai/v1alpha2", "inferenceobjectives",
                 EPP_KOBJ_OBJECTIVE, -1 },
         [OBJECTIVES_X] = { "inferenceobjectives-x", X_GROUP "/v1alpha2", "inferenceobjectives",
@@ -110,7 +112,8 @@ sweep(struct kind *k, unsigned generation)
         struct object **old = calloc(k->objects.n + 1, sizeof(struct object *));
         size_t n = 0;
 
-        for (size_t i = 0; old && i < k->objects.size; i++) { /* removal moves cells: first find, then remove */
+        /* Removal moves cells: first find, then remove. */
+        for (size_t i = 0; old && i < k->objects.size; i++) {
                 struct object *o = k->objects.cells[i].value;
 
                 if (o && o->generation != generation)
@@ -135,13 +138,15 @@ complain(void *ctx, unsigned line, const char *field, const char *what)
         char id[sizeof(p->k->rejected)];
 
         (void)line;
-        snprintf(id, sizeof(id), SLICE_FMT "/" SLICE_FMT, SLICE_ARG(p->name), SLICE_ARG(p->version));
+        snprintf(id, sizeof(id), SLICE_FMT "/" SLICE_FMT, SLICE_ARG(p->name),
+                SLICE_ARG(p->version));
         if (p->said || strcmp(id, p->k->rejected) == 0)
                 return;
         p->said = true;
         snprintf(p->k->rejected, sizeof(p->k->rejected), "%s", id);
-        epp_log(p->k->c->cfg.log, EPP_LOG_WARN, "bad_object", LOG_T("kind", kinds[p->k->number].plural),
-                LOG_S("name", p->name), LOG_T("field", field), LOG_T("why", what));
+        epp_log(p->k->c->cfg.log, EPP_LOG_WARN, "bad_object",
+                LOG_T("kind", kinds[p->k->number].plural), LOG_S("name", p->name),
+                LOG_T("field", field), LOG_T("why", what));
 }
 
 static struct epp_slice
@@ -185,7 +190,8 @@ static void
 put_object(void *ctx, const struct epp_node *tree)
 {
         struct kind *k = ctx;
-        struct complaint p = { k, meta_text(tree, "name"), meta_text(tree, "resourceVersion"), false };
+        struct complaint p = { k, meta_text(tree, "name"), meta_text(tree, "resourceVersion"),
+                false };
         struct object *old = epp_map_get(&k->objects, p.name), *o;
         struct epp_node *copy;
 
@@ -193,7 +199,8 @@ put_object(void *ctx, const struct epp_node *tree)
                 return;
         if (old)
                 old->generation = k->generation;
-        if (old && epp_slice_eq(old->kobj.version, p.version) && epp_slice_eq(old->kobj.uid, meta_text(tree, "uid")))
+        if (old && epp_slice_eq(old->kobj.version, p.version) &&
+                epp_slice_eq(old->kobj.uid, meta_text(tree, "uid")))
                 return;
         o = calloc(1, sizeof(*o));
         copy = o ? epp_node_copy(&o->arena, tree) : NULL;
@@ -213,7 +220,8 @@ object_gone(void *ctx, const struct epp_node *tree)
         struct kind *k = ctx;
         struct object *o = epp_map_get(&k->objects, meta_text(tree, "name"));
 
-        if (o && is_ours(k, tree) && (!o->kobj.uid.n || epp_slice_eq(o->kobj.uid, meta_text(tree, "uid"))))
+        if (o && is_ours(k, tree) &&
+                (!o->kobj.uid.n || epp_slice_eq(o->kobj.uid, meta_text(tree, "uid"))))
                 forget(k, o);
 }
 
@@ -241,21 +249,23 @@ kind_absent(void *ctx)
         struct kind *k = ctx;
 
         if (!k->absent)
-                epp_log(k->c->cfg.log, EPP_LOG_INFO, "kind_absent", LOG_T("kind", kinds[k->number].plural),
+                epp_log(k->c->cfg.log, EPP_LOG_INFO, "kind_absent",
+                        LOG_T("kind", kinds[k->number].plural),
                         LOG_T("group", kinds[k->number].group ? kinds[k->number].group : ""));
         k->absent = true;
         mark_dirty(k);
 }
 
-static const struct epp_reflect_ops object_ops = { begin_objects, put_object, object_gone, objects_synced,
-        kind_absent };
+static const struct epp_reflect_ops object_ops = { begin_objects, put_object, object_gone,
+        objects_synced, kind_absent };
 
 /* ---- pods ---- */
 
 static bool
 read_pod(struct kind *k, const struct epp_node *tree, struct epp_kpod *ret)
 {
-        struct complaint p = { k, meta_text(tree, "name"), meta_text(tree, "resourceVersion"), false };
+        struct complaint p = { k, meta_text(tree, "name"), meta_text(tree, "resourceVersion"),
+                false };
         const char *why;
 
         if (epp_kpod_decode(tree, ret, &why) < 0) {
@@ -277,7 +287,8 @@ put_pod(void *ctx, const struct epp_node *tree)
         struct epp_kpod pod;
 
         if (read_pod(k, tree, &pod) && epp_pods_put(k->c->pods, &pod) == EPP_ENOMEM)
-                epp_log(k->c->cfg.log, EPP_LOG_ERROR, "pod_lost", LOG_S("pod", pod.name), LOG_T("why", "out of memory"));
+                epp_log(k->c->cfg.log, EPP_LOG_ERROR, "pod_lost", LOG_S("pod", pod.name),
+                        LOG_T("why", "out of memory"));
 }
 
 static void
@@ -311,12 +322,14 @@ pods_synced(void *ctx)
         s = epp_pods_stats(c->pods);
         (void)epp_pool_list(c->cfg.pool, &n);
         if (c->pods_pending || s->swept != before)
-                epp_log(c->cfg.log, n ? EPP_LOG_INFO : EPP_LOG_WARN, "pods", LOG_N("pods", s->known),
-                        LOG_N("ready", s->ready), LOG_N("endpoints", n), LOG_N("gone", s->swept - before));
+                epp_log(c->cfg.log, n ? EPP_LOG_INFO : EPP_LOG_WARN, "pods",
+                        LOG_N("pods", s->known), LOG_N("ready", s->ready), LOG_N("endpoints", n),
+                        LOG_N("gone", s->swept - before));
         c->pods_pending = false;
 }
 
-static const struct epp_reflect_ops pod_ops = { begin_pods, put_pod, pod_gone, pods_synced, kind_absent };
+static const struct epp_reflect_ops pod_ops = { begin_pods, put_pod, pod_gone, pods_synced,
+        kind_absent };
 
 /* ---- the pool in force ---- */
 
@@ -349,6 +362,12 @@ choose_pool(struct epp_cluster *c)
         return pool_of(x) ? x : NULL;
 }
 
+static char *
+text_of(const struct epp_buf *b)
+{
+        return epp_buf_len(b) ? strndup(epp_buf_slice(b).p, epp_buf_len(b)) : strdup("");
+}
+
 /* "labelSelector=..." of a pool: keys sorted; empty when it selects every pod. */
 static char *
 pool_query(const struct epp_kobj *pool)
@@ -357,7 +376,7 @@ pool_query(const struct epp_kobj *pool)
         char *out = NULL;
 
         if (epp_kselect_labels(&b, pool->selector) == 0)
-                out = strndup(epp_buf_len(&b) ? epp_buf_slice(&b).p : "", epp_buf_len(&b));
+                out = text_of(&b);
         epp_buf_fini(&b);
         return out;
 }
@@ -366,9 +385,10 @@ static char *
 path_of(const struct epp_cluster *c, int number)
 {
         char *out = NULL;
-        int n = kinds[number].group ? asprintf(&out, "/apis/%s/namespaces/%s/%s", kinds[number].group, c->ns,
-                                              kinds[number].plural)
-                                    : asprintf(&out, "/api/v1/namespaces/%s/%s", c->ns, kinds[number].plural);
+        int n = kinds[number].group
+                ? asprintf(&out, "/apis/%s/namespaces/%s/%s", kinds[number].group, c->ns,
+                          kinds[number].plural)
+                : asprintf(&out, "/api/v1/namespaces/%s/%s", c->ns, kinds[number].plural);
 
         return n < 0 ? NULL : out;
 }
@@ -377,7 +397,8 @@ static bool
 target(struct epp_cluster *c, int number, const char *query, epp_us now)
 {
         char *path = query ? path_of(c, number) : NULL;
-        int r = query && !path ? EPP_ENOMEM : epp_reflector_target(c->kind[number].reflector, path, query, now);
+        int r = query && !path ? EPP_ENOMEM
+                               : epp_reflector_target(c->kind[number].reflector, path, query, now);
 
         free(path);
         if (r == 0)
@@ -426,8 +447,8 @@ follow_pool(struct epp_cluster *c, epp_us now)
                 return;
         }
         if (k != c->pool)
-                epp_log(c->cfg.log, EPP_LOG_INFO, "pool", LOG_S("pool", pool->name), LOG_S("group", pool->group),
-                        LOG_N("ports", pool->n_ports));
+                epp_log(c->cfg.log, EPP_LOG_INFO, "pool", LOG_S("pool", pool->name),
+                        LOG_S("group", pool->group), LOG_N("ports", pool->n_ports));
         c->models_dirty |= k != c->pool; /* objectives and rewrites name the group */
         c->pool = k;
         memcpy(c->next_plan.ports, pool->ports, sizeof(c->next_plan.ports));
@@ -468,16 +489,18 @@ rebuild_models(struct epp_cluster *c, epp_us now)
         struct epp_roster_pool pool = { .name = c->cfg.pool_name, .ns = c->cfg.ns,
                 .group = !c->pool ? epp_slice(NULL, 0) : c->pool->number == POOL_V1
                                 ? EPP_SLICE("inference.networking.k8s.io") : EPP_SLICE(X_GROUP) };
-        const struct epp_kobj **list = calloc(collect(c, NULL) + 1, sizeof(const struct epp_kobj *));
+        const struct epp_kobj **list = calloc(
+                collect(c, NULL) + 1, sizeof(const struct epp_kobj *));
         struct epp_models *models;
         size_t others;
+        int r;
 
         c->built_at = now;
-        if (!list || epp_roster_build(list, collect(c, list), &pool, c->cfg.seed, &models, &others) < 0) {
-                free(list); /* no memory: the old set stays, and is tried again */
-                return;
-        }
+        r = list ? epp_roster_build(list, collect(c, list), &pool, c->cfg.seed, &models, &others)
+                 : EPP_ENOMEM;
         free(list);
+        if (r < 0)
+                return; /* the old set stays; tried again */
         epp_models_free(*c->cfg.models);
         *c->cfg.models = models;
         c->models_dirty = false;
@@ -488,13 +511,15 @@ static void
 follow_groups(struct epp_cluster *c, epp_us now)
 {
         for (int i = 0; i < KINDS; i++) {
-                struct kind *k = &c->kind[i], *better = kinds[i].preferred < 0 ? NULL : &c->kind[kinds[i].preferred];
+                struct kind *k = &c->kind[i],
+                            *better = kinds[i].preferred < 0 ? NULL : &c->kind[kinds[i].preferred];
 
                 if (!better)
                         continue;
                 if (better->absent && !k->active) {
                         (void)target(c, i, "", now);
-                } else if (k->active && !better->absent && epp_reflector_synced(better->reflector)) {
+                } else if (k->active && !better->absent &&
+                        epp_reflector_synced(better->reflector)) {
                         (void)target(c, i, NULL, now);
                         sweep(k, ++k->generation);
                 }
@@ -507,9 +532,13 @@ static int
 start_kind(struct epp_cluster *c, int i)
 {
         struct kind *k = &c->kind[i];
-        struct epp_reflect_config cfg = { .name = kinds[i].name, .keep = i == PODS ? epp_kpod_keep : epp_kobj_keep,
-                .ops = i == PODS ? &pod_ops : &object_ops, .ctx = k, .log = c->cfg.log,
-                .streaming = c->cfg.streaming, .seed = c->cfg.seed + (uint64_t)i };
+        struct epp_reflect_config cfg = { .name = kinds[i].name,
+                .keep = i == PODS ? epp_kpod_keep : epp_kobj_keep,
+                .ops = i == PODS ? &pod_ops : &object_ops,
+                .ctx = k,
+                .log = c->cfg.log,
+                .streaming = c->cfg.streaming,
+                .seed = c->cfg.seed + (uint64_t)i };
         int r = epp_reflector_new(&cfg, &k->reflector);
 
         k->c = c;
@@ -529,7 +558,7 @@ start_targets(struct epp_cluster *c)
                 int r = epp_kselect_text(&b, c->cfg.selector);
 
                 if (r == 0)
-                        reflect_pods(c, strndup(epp_buf_slice(&b).p ? epp_buf_slice(&b).p : "", epp_buf_len(&b)), 0);
+                        reflect_pods(c, text_of(&b), 0);
                 epp_buf_fini(&b);
                 memcpy(c->next_plan.ports, c->cfg.ports, sizeof(c->next_plan.ports));
                 c->next_plan.n_ports = c->cfg.n_ports;
@@ -540,7 +569,8 @@ start_targets(struct epp_cluster *c)
         for (int i = 0; i < KINDS; i++) {
                 bool pool = kinds[i].kobj == EPP_KOBJ_POOL;
 
-                if (i == PODS || kinds[i].preferred >= 0 || (i == POOL_V1 && c->cfg.group == EPP_GROUP_X) ||
+                if (i == PODS || kinds[i].preferred >= 0 ||
+                        (i == POOL_V1 && c->cfg.group == EPP_GROUP_X) ||
                         (i == POOL_X && c->cfg.group == EPP_GROUP_V1))
                         continue;
                 if (!target(c, i, pool ? query : "", 0))
@@ -561,7 +591,8 @@ epp_cluster_new(const struct epp_cluster_config *cfg, struct epp_cluster **ret)
         c->cfg.ns = own(&c->ns, cfg->ns);
         c->cfg.pool_name = own(&c->pool_name, cfg->pool_name);
         c->cfg.selector = own(&c->selector, cfg->selector);
-        r = c->ns && c->pool_name && c->selector ? epp_pods_new(cfg->pool, cfg->seed, &c->pods) : EPP_ENOMEM;
+        r = c->ns && c->pool_name && c->selector ? epp_pods_new(cfg->pool, cfg->seed, &c->pods)
+                                                 : EPP_ENOMEM;
         for (int i = 0; i < KINDS && r == 0; i++)
                 r = start_kind(c, i);
         if (r == 0)
@@ -657,7 +688,8 @@ epp_cluster_ready(struct epp_cluster *c, epp_us now, const char **why)
         if (c->cfg.pool_name.n && !c->pool) {
                 bool settled = is_settled(&c->kind[POOL_V1]) && is_settled(&c->kind[POOL_X]);
 
-                *why = settled ? say(c, "there is no InferencePool %s in namespace %s", c->pool_name, c->ns)
+                *why = settled ? say(c, "there is no InferencePool %s in namespace %s",
+                                         c->pool_name, c->ns)
                                : say(c, "InferencePool %s has not been read yet", c->pool_name);
                 return false;
         }

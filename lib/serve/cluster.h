@@ -1,8 +1,8 @@
 /* cluster.h - the pool as a Kubernetes API server describes it, kept in the table.
- * Owns a reflector for each kind: InferencePool (either group), pods, InferenceModel, objectives and
- * rewrites (either group). The pool's selector says which pods are reflected; pods that are ready
- * become endpoints, one per target port; the other kinds go through the same decoder and the same set
- * as object files. Knows: reflector, objects, model. Does not know: HTTP, credentials.
+ * Owns a reflector for each kind: InferencePool (either group), pods, InferenceModel, objectives
+ * and rewrites (either group). The pool's selector says which pods are reflected; pods that are
+ * ready become endpoints, one per target port; the other kinds go through the same decoder and the
+ * same set as object files. Knows: reflector, objects, model. Does not know: HTTP, credentials.
  *
  *   reflector(pools) --selector, ports--> reflector(pods) --ready pods--> epp_pool
  *   reflector(models, objectives, rewrites) --objects--> epp_models, swapped whole */
@@ -30,7 +30,8 @@ struct epp_cluster_config {
 };
 
 struct epp_cluster_stats {
-        uint64_t rejected;   /* objects that could not be used; each version is named once in the log */
+        uint64_t rejected; /* objects that could not be used; each version is named once in the log
+                            */
         uint64_t foreign;    /* objects of another namespace, kind or pool */
         uint64_t pods, ready_pods; /* known now */
 };
@@ -43,8 +44,9 @@ EPP_MUSTUSE int epp_cluster_new(const struct epp_cluster_config *cfg, struct epp
 void epp_cluster_free(struct epp_cluster *c);
 /* The reflectors to be driven, always the same ones. */
 struct epp_reflector *const *epp_cluster_reflectors(const struct epp_cluster *c, size_t *ret_n);
-/* Does what was put off: a model set is rebuilt once per turn, however many objects changed; targets
- * of reflectors follow. Call after anything was reported to a reflector, and at epp_cluster_next. */
+/* Does what was put off: a model set is rebuilt once per turn, however many objects changed;
+ * targets of reflectors follow. Call after anything was reported to a reflector, and at
+ * epp_cluster_next. */
 void epp_cluster_tick(struct epp_cluster *c, epp_us now);
 epp_us epp_cluster_next(const struct epp_cluster *c);
 /* True when requests can be answered: pool known, pods listed, other kinds listed or known to be

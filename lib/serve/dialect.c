@@ -58,7 +58,9 @@ epp_dialect_of(struct epp_slice path)
 const struct epp_dialect *
 epp_dialect_unknown(void)
 {
-        static const struct epp_dialect any = { .name = "any", .json = true, .need = EPP_NEED_NOTHING };
+        static const struct epp_dialect any = {
+                .name = "any", .json = true, .need = EPP_NEED_NOTHING
+        };
 
         return &any;
 }

@@ -5,9 +5,14 @@
 #include "wire/jscan.h"
 
 /* What the member that a dialect requires must be. */
-enum epp_need { EPP_NEED_NOTHING, EPP_NEED_VALUE, /* anything but null */
-        EPP_NEED_STRING, EPP_NEED_TEXT, /* a string or an array */
-        EPP_NEED_ARRAY, EPP_NEED_IDS }; /* an array of integers of 32 bits; all but VALUE: not empty */
+enum epp_need {
+        EPP_NEED_NOTHING,
+        EPP_NEED_VALUE, /* anything but null */
+        EPP_NEED_STRING,
+        EPP_NEED_TEXT, /* a string or an array */
+        EPP_NEED_ARRAY,
+        EPP_NEED_IDS
+}; /* an array of integers of 32 bits; all but VALUE: not empty */
 
 struct epp_dialect {
         const char *path;        /* whole segments at the end of the path; NULL: any other */

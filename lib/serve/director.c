@@ -217,8 +217,9 @@ take(struct epp_director *d, const struct epp_ask *ask, const struct epp_request
         if (ask->request_id.n == 0)
                 make_id(d, v->request_id);
         epp_log(d->log, EPP_LOG_DEBUG, "pick",
-                LOG_S("id", ask->request_id.n ? ask->request_id : epp_slice_str(v->request_id)), LOG_S("model", req->model),
-                LOG_S("target", req->target), LOG_S("ep", e->name), LOG_N("critical", req->critical));
+                LOG_S("id", ask->request_id.n ? ask->request_id : epp_slice_str(v->request_id)),
+                LOG_S("model", req->model), LOG_S("target", req->target), LOG_S("ep", e->name),
+                LOG_N("critical", req->critical));
 }
 
 static void

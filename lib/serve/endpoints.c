@@ -49,7 +49,8 @@ text_of(struct read *r, const struct epp_node *entry, const char *key, const cha
                 return epp_slice_str(fallback);
         if (!n || n->kind != EPP_NODE_SCALAR || n->text.n == 0 || n->text.n > 253 ||
                 has_control(n->text)) {
-                mistake(r, n ? n->line : entry->line, field, n ? "must be a short text" : "is required");
+                mistake(r, n ? n->line : entry->line, field,
+                        n ? "must be a short text" : "is required");
                 return EPP_SLICE("");
         }
         return n->text;
@@ -79,7 +80,8 @@ read_addr(struct read *r, const struct epp_node *entry)
         int len;
 
         if (!epp_node_integer(port, 1, 65535, true, &number))
-                mistake(r, port ? port->line : entry->line, "endpoints[].port", "must be 1 to 65535");
+                mistake(r, port ? port->line : entry->line, "endpoints[].port",
+                        "must be 1 to 65535");
         len = snprintf(buf, sizeof(buf), ip.n && memchr(ip.p, ':', ip.n) ? "[" SLICE_FMT "]:%d"
                                                                            : SLICE_FMT ":%d",
                 SLICE_ARG(ip), (int)number);
@@ -148,7 +150,8 @@ apply(const struct read *r, struct epp_pool *pool)
                 if (!epp_map_get(&r->names, list[i]->name))
                         epp_pool_remove(pool, list[i]->name);
         for (size_t i = 0; i < r->n; i++) {
-                int result = r->v[i].again ? 0 : epp_pool_put(pool, r->v[i].name, r->v[i].addr, NULL);
+                int result = r->v[i].again ? 0
+                                           : epp_pool_put(pool, r->v[i].name, r->v[i].addr, NULL);
 
                 if (result < 0)
                         return result;

@@ -1,7 +1,7 @@
-/* lease.h - leader election over a Lease object (coordination.k8s.io/v1): what to send next and whether
- * we lead. The rules are client-go's (spec kubernetes 4.3) but for one: a leader whom no API server
- * answers at all goes on leading, because a pool without a picker is worse than two for some seconds.
- * Times of the record are never compared with a clock, only its changes are timed.
+/* lease.h - leader election over a Lease object (coordination.k8s.io/v1): what to send next and
+ * whether we lead. The rules are client-go's (spec kubernetes 4.3) but for one: a leader whom no
+ * API server answers at all goes on leading, because a pool without a picker is worse than two for
+ * some seconds. Times of the record are never compared with a clock, only its changes are timed.
  * Knows: base, jansson (documents of a few KB). Does not know: HTTP. */
 #ifndef EPP_LEASE_H
 #define EPP_LEASE_H
@@ -32,8 +32,8 @@ struct epp_lease_wish {
 
 struct epp_lease;
 
-/* Returns 0, EPP_EINVAL (duration > renew_deadline > 1.2 retry does not hold, or a name is too long),
- * EPP_ENOMEM. */
+/* Returns 0, EPP_EINVAL (duration > renew_deadline > 1.2 retry does not hold, or a name is too
+ * long), EPP_ENOMEM. */
 EPP_MUSTUSE int epp_lease_new(const struct epp_lease_config *cfg, struct epp_lease **ret);
 /* Accepts NULL. */
 void epp_lease_free(struct epp_lease *l);

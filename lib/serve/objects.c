@@ -204,7 +204,8 @@ same_ns(struct epp_slice a, struct epp_slice b)
 /* One pass over the pools, or over the pools that models refer to, of the name and namespace asked
  * for or known by now; false (told) when there are two. */
 static bool
-look_for(struct epp_objects *o, enum epp_kobj_kind kind, struct epp_slice *name, struct epp_slice *ns)
+look_for(struct epp_objects *o, enum epp_kobj_kind kind, struct epp_slice *name,
+        struct epp_slice *ns)
 {
         const struct epp_slice want = *name;
         bool found = false;

@@ -10,13 +10,14 @@
 struct epp_objects;
 
 /* An empty set for pool <name> in <ns>; an empty name takes the one pool that the objects name, an
- * empty <ns> that pool's. Objects without a namespace are in the pool's, as `kubectl apply -n` would
- * put them there. <fn> hears of mistakes as "file:line: field: what". Returns 0 or EPP_ENOMEM. */
+ * empty <ns> that pool's. Objects without a namespace are in the pool's, as `kubectl apply -n`
+ * would put them there. <fn> hears of mistakes as "file:line: field: what". Returns 0 or
+ * EPP_ENOMEM. */
 EPP_MUSTUSE int epp_objects_new(struct epp_slice name, struct epp_slice ns,
         void (*fn)(void *ctx, const char *line), void *ctx, struct epp_objects **ret);
 void epp_objects_free(struct epp_objects *o);
-/* Reads the documents of one file; <file> is for messages. All or nothing: every mistake is told, and
- * one is enough for the set to stay as it was. An object read again replaces the one before.
+/* Reads the documents of one file; <file> is for messages. All or nothing: every mistake is told,
+ * and one is enough for the set to stay as it was. An object read again replaces the one before.
  * Returns 0, EPP_EINVAL (there were mistakes), EPP_ENOMEM. */
 EPP_MUSTUSE int epp_objects_add(struct epp_objects *o, struct epp_slice file,
         struct epp_slice text);

@@ -111,8 +111,8 @@ publish(struct epp_pods *p, struct pod *pod)
                 int r;
 
                 if (now & 1u << i) {
-                        snprintf(addr, sizeof(addr), v6 ? "[" SLICE_FMT "]:%u" : SLICE_FMT ":%u", SLICE_ARG(pod->ip),
-                                p->plan.ports[i]);
+                        snprintf(addr, sizeof(addr), v6 ? "[" SLICE_FMT "]:%u" : SLICE_FMT ":%u",
+                                SLICE_ARG(pod->ip), p->plan.ports[i]);
                         r = epp_pool_put(p->pool, n, epp_slice_str(addr), NULL);
                         if (r < 0)
                                 return r;

@@ -1,6 +1,7 @@
 /* pods.h - the pods of a pool and the endpoints they become: one per pod and target port.
- * Known pods are kept whether they are ready or not; what is published follows them at once, or, while a
- * new selector is being listed, in one step when that list is complete. Knows: wire/kpod, model/pool. */
+ * Known pods are kept whether they are ready or not; what is published follows them at once, or,
+ * while a new selector is being listed, in one step when that list is complete. Knows: wire/kpod,
+ * model/pool. */
 #ifndef EPP_PODS_H
 #define EPP_PODS_H
 

@@ -13,7 +13,7 @@
 #define BACKOFF_FORGET (120 * SECOND)  /* without a failure */
 #define ABSENT_RETRY (30 * SECOND)
 #define RETRY_AFTER_CAP 60             /* seconds */
-#define RESYNC (600 * SECOND)          /* heals what a restored etcd or a lost event left (no reference does) */
+#define RESYNC (600 * SECOND) /* heals what a lost event or a restored etcd left */
 #define STREAM_PATIENCE (10 * SECOND)  /* from the headers of a streamed list to its first byte */
 #define EXPIRED_AGAIN (10 * SECOND)    /* a second 410 this soon is not answered at once */
 #define EVENT_MAX (16u << 20)          /* bytes of one event */
@@ -61,7 +61,8 @@ struct epp_reflector {
 
 /* ---- trees of what is read of the envelopes ---- */
 
-static const struct epp_jkeep list_meta[] = { { "resourceVersion", NULL }, { "continue", NULL }, { NULL, NULL } };
+static const struct epp_jkeep list_meta[] = { { "resourceVersion", NULL }, { "continue", NULL },
+        { NULL, NULL } };
 
 static void
 item_too_big(void *ctx)
@@ -90,7 +91,8 @@ keep_text(char *out, size_t size, struct epp_slice s)
 static void
 read_status(struct epp_reflector *r, const struct epp_node *status)
 {
-        const struct epp_node *details = epp_node_get(status, "details"), *causes = epp_node_get(details, "causes");
+        const struct epp_node *details = epp_node_get(status, "details"),
+                              *causes = epp_node_get(details, "causes");
         struct epp_slice reason = text_of(status, "reason");
         int64_t code = 0, wait;
 
@@ -99,7 +101,8 @@ read_status(struct epp_reflector *r, const struct epp_node *status)
         r->expired_status = r->code == 410 || epp_slice_eq(reason, EPP_SLICE("Expired")) ||
                             epp_slice_eq(reason, EPP_SLICE("Gone"));
         for (const struct epp_node *c = causes ? causes->first : NULL; c; c = c->next)
-                r->too_large_version |= epp_slice_eq(text_of(c, "reason"), EPP_SLICE("ResourceVersionTooLarge"));
+                r->too_large_version |= epp_slice_eq(
+                        text_of(c, "reason"), EPP_SLICE("ResourceVersionTooLarge"));
         if (r->retry_after < 0 &&
                 epp_node_integer(epp_node_get(details, "retryAfterSeconds"), 0, 3600, false, &wait))
                 r->retry_after = (long)wait;
@@ -160,7 +163,8 @@ complete(struct epp_reflector *r)
 static void
 on_bookmark(struct epp_reflector *r, const struct epp_node *object)
 {
-        const struct epp_node *notes = epp_node_get(epp_node_get(object, "metadata"), "annotations");
+        const struct epp_node *notes = epp_node_get(
+                epp_node_get(object, "metadata"), "annotations");
 
         r->stats.events[3]++;
         if (r->doing != STREAM || r->marker) {
@@ -201,7 +205,8 @@ on_event(void *ctx, const struct epp_node *event)
         } else if (t == ARRAY_LEN(types) ||
                    text_of(epp_node_get(object, "metadata"), "resourceVersion").n == 0) {
                 r->stats.broken++;
-                epp_log(r->cfg.log, EPP_LOG_WARN, "odd_event", LOG_T("kind", r->cfg.name), LOG_S("type", type));
+                epp_log(r->cfg.log, EPP_LOG_WARN, "odd_event", LOG_T("kind", r->cfg.name),
+                        LOG_S("type", type));
         } else {
                 r->stats.events[t]++;
                 (t == 2 ? r->cfg.ops->gone : r->cfg.ops->put)(r->cfg.ctx, object);
@@ -315,22 +320,27 @@ put_request(struct epp_reflector *r, unsigned seconds)
         if (!put(b, r->path))
                 return false;
         if (r->doing == LIST && r->unpaged)
-                return put(b, *r->query ? "?" : "") && put(b, r->query) && epp_buf_append(b, epp_slice("", 1)) == 0;
+                return put(b, *r->query ? "?" : "") && put(b, r->query) &&
+                        epp_buf_append(b, epp_slice("", 1)) == 0;
         if (r->doing == LIST) {
                 snprintf(text, sizeof(text), "?limit=%d", PAGE);
         } else {
-                snprintf(text, sizeof(text), "?watch=1&allowWatchBookmarks=true&timeoutSeconds=%u", seconds);
+                snprintf(text, sizeof(text), "?watch=1&allowWatchBookmarks=true&timeoutSeconds=%u",
+                        seconds);
         }
         if (!put(b, text))
                 return false;
-        if (r->doing == STREAM && !put(b, "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"))
+        if (r->doing == STREAM &&
+                !put(b, "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"))
                 return false;
-        if (r->doing == WATCH && (!put(b, "&resourceVersion=") || !put_escaped(b, epp_slice_str(r->rv))))
+        if (r->doing == WATCH &&
+                (!put(b, "&resourceVersion=") || !put_escaped(b, epp_slice_str(r->rv))))
                 return false;
         if (r->doing == LIST && epp_buf_len(&r->next_page) &&
                 (!put(b, "&continue=") || !put_escaped(b, epp_buf_slice(&r->next_page))))
                 return false;
-        return put(b, *r->query ? "&" : "") && put(b, r->query) && epp_buf_append(b, epp_slice("", 1)) == 0;
+        return put(b, *r->query ? "&" : "") && put(b, r->query) &&
+                epp_buf_append(b, epp_slice("", 1)) == 0;
 }
 
 /* Begins the request that the state asks for. */
@@ -354,7 +364,8 @@ begin(struct epp_reflector *r, epp_us now, struct epp_reflect_wish *ret)
         r->headers_at = 0;
         *r->text = 0;
         ret->watch = r->doing != LIST;
-        ret->timeout_ms = r->doing == LIST ? LIST_TIMEOUT_MS : (seconds + WATCH_SLACK_SECONDS) * 1000;
+        ret->timeout_ms = r->doing == LIST ? LIST_TIMEOUT_MS
+                                           : (seconds + WATCH_SLACK_SECONDS) * 1000;
         return true;
 }
 
@@ -390,7 +401,8 @@ void
 epp_reflector_wish(struct epp_reflector *r, epp_us now, struct epp_reflect_wish *ret)
 {
         *ret = (struct epp_reflect_wish){ .at = INT64_MAX };
-        if ((r->state == EPP_REFLECT_BACKOFF || r->state == EPP_REFLECT_ABSENT) && now >= r->until) {
+        if ((r->state == EPP_REFLECT_BACKOFF || r->state == EPP_REFLECT_ABSENT) &&
+                now >= r->until) {
                 if (r->intent == EPP_REFLECT_WATCH)
                         r->state = EPP_REFLECT_WATCH;
                 else
@@ -427,8 +439,13 @@ epp_reflector_status(struct epp_reflector *r, uint64_t n, int http, long retry_a
         r->headers_at = now;
         epp_jtree_free(r->tree);
         r->tree = NULL;
-        if (epp_jtree_new(http != 200 ? r->list_keep + 2 : list ? r->list_keep : r->event_keep,
-                    list ? "items" : NULL, KEPT_MAX, http != 200 ? &status_ops : list ? &list_ops : &event_ops,
+        if (epp_jtree_new(http != 200 ? r->list_keep + 2
+                            : list    ? r->list_keep
+                                      : r->event_keep,
+                    list ? "items" : NULL, KEPT_MAX,
+                    http != 200    ? &status_ops
+                            : list ? &list_ops
+                                   : &event_ops,
                     r, &r->tree) < 0)
                 r->tree = NULL;
         if (http == 200) {
@@ -481,14 +498,18 @@ complain(struct epp_reflector *r, int what, epp_us now)
         for (char *p = r->text; *p; p++)
                 if ((unsigned char)*p < 0x20)
                         *p = ' ';
-        epp_log(r->cfg.log, EPP_LOG_WARN, "watch_trouble", LOG_T("kind", r->cfg.name), LOG_N("status", r->http),
-                LOG_N("code", r->code), LOG_T("why", *r->text ? r->text : r->http ? "" : "no answer"));
+        epp_log(r->cfg.log, EPP_LOG_WARN, "watch_trouble", LOG_T("kind", r->cfg.name),
+                LOG_N("status", r->http), LOG_N("code", r->code),
+                LOG_T("why",
+                        *r->text          ? r->text
+                                : r->http ? ""
+                                          : "no answer"));
 }
 
 /* Waits, longer each time, at least <least> seconds; then goes on as <intent>. */
 static void
-back_off(struct epp_reflector *r, enum epp_reflect_error why, enum epp_reflect_state intent, long least,
-        epp_us now)
+back_off(struct epp_reflector *r, enum epp_reflect_error why, enum epp_reflect_state intent,
+        long least, epp_us now)
 {
         epp_us wait;
 
@@ -577,8 +598,8 @@ refused(struct epp_reflector *r, epp_us now)
                 }
                 EPP_FALLTHROUGH;
         default:
-                back_off(r, r->http >= 500 ? EPP_REFLECT_SERVER : EPP_REFLECT_OTHER, same(r), r->retry_after,
-                        now);
+                back_off(r, r->http >= 500 ? EPP_REFLECT_SERVER : EPP_REFLECT_OTHER, same(r),
+                        r->retry_after, now);
         }
 }
 
@@ -594,7 +615,8 @@ watch_failed(struct epp_reflector *r, epp_us now)
                 r->streaming = false; /* gate off, or an etcd without progress requests */
                 want_sync(r);
         } else {
-                back_off(r, EPP_REFLECT_SERVER, r->error_events++ ? EPP_REFLECT_SYNC : EPP_REFLECT_WATCH, 0, now);
+                back_off(r, EPP_REFLECT_SERVER,
+                        r->error_events++ ? EPP_REFLECT_SYNC : EPP_REFLECT_WATCH, 0, now);
         }
 }
 
@@ -608,7 +630,8 @@ watch_ended(struct epp_reflector *r, epp_us now)
 
                 if (often)
                         r->short_watches = 0;
-                back_off(r, EPP_REFLECT_SERVER, often ? EPP_REFLECT_SYNC : EPP_REFLECT_WATCH, 0, now);
+                back_off(r, EPP_REFLECT_SERVER, often ? EPP_REFLECT_SYNC : EPP_REFLECT_WATCH, 0,
+                        now);
         } else { /* all watches of a server that restarts end at once: spread */
                 r->short_watches = 0;
                 r->state = EPP_REFLECT_BACKOFF;
@@ -621,7 +644,8 @@ static void
 list_ended(struct epp_reflector *r, bool ok, epp_us now)
 {
         if (!ok || !r->got_doc || r->code == -1) {
-                back_off(r, r->code == -1 ? EPP_REFLECT_FORMAT : EPP_REFLECT_TRANSPORT, EPP_REFLECT_SYNC, 0, now);
+                back_off(r, r->code == -1 ? EPP_REFLECT_FORMAT : EPP_REFLECT_TRANSPORT,
+                        EPP_REFLECT_SYNC, 0, now);
         } else if (epp_buf_len(&r->next_page) == 0) {
                 memcpy(r->rv, r->list_rv, sizeof(r->rv));
                 r->unpaged = false;
@@ -630,7 +654,8 @@ list_ended(struct epp_reflector *r, bool ok, epp_us now)
                         r->state = EPP_REFLECT_WATCH;
                         return;
                 }
-                keep_text(r->text, sizeof(r->text), EPP_SLICE("the list has no version to watch from"));
+                keep_text(r->text, sizeof(r->text),
+                        EPP_SLICE("the list has no version to watch from"));
                 *r->rv = 0;
                 back_off(r, EPP_REFLECT_FORMAT, EPP_REFLECT_SYNC, 30, now);
         }

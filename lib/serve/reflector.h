@@ -1,6 +1,6 @@
-/* reflector.h - one kind of Kubernetes object as the API server has it, kept up to date: what to ask
- * next, what an answer means, when to try again. Never empties anything because of a fault: objects
- * go by a deletion, or by a complete list that lacks them.
+/* reflector.h - one kind of Kubernetes object as the API server has it, kept up to date: what to
+ * ask next, what an answer means, when to try again. Never empties anything because of a fault:
+ * objects go by a deletion, or by a complete list that lacks them.
  *
  *   SYNC (streamed or paged list) --complete--> WATCH --ends--> WATCH
  *      ^  \--404--> ABSENT                        \--expired, or long since a full sync--> SYNC
@@ -18,8 +18,11 @@
 struct epp_reflector;
 
 /* Rows that every keep table must begin with, and those of its "metadata". */
-#define EPP_REFLECT_KEEP                                                                          \
-        { "kind", NULL }, { "code", NULL }, { "reason", NULL }, { "message", NULL }, { "details", NULL }
+#define EPP_REFLECT_KEEP                                                                           \
+        { "kind", NULL }, { "code", NULL }, { "reason", NULL }, { "message", NULL },               \
+        {                                                                                          \
+                "details", NULL                                                                    \
+        }
 #define EPP_REFLECT_KEEP_META                                                                     \
         { "name", NULL }, { "namespace", NULL }, { "uid", NULL }, { "resourceVersion", NULL },    \
                 { "creationTimestamp", NULL }, { "deletionTimestamp", NULL }
@@ -60,15 +63,20 @@ enum epp_reflect_error { EPP_REFLECT_TRANSPORT, EPP_REFLECT_AUTH, EPP_REFLECT_FO
         EPP_REFLECT_EXPIRED, EPP_REFLECT_BUSY, EPP_REFLECT_SERVER, EPP_REFLECT_FORMAT,
         EPP_REFLECT_OTHER };
 
-enum epp_reflect_state { EPP_REFLECT_SYNC, EPP_REFLECT_WATCH, EPP_REFLECT_BACKOFF, EPP_REFLECT_ABSENT,
-        EPP_REFLECT_IDLE };
+enum epp_reflect_state {
+        EPP_REFLECT_SYNC,
+        EPP_REFLECT_WATCH,
+        EPP_REFLECT_BACKOFF,
+        EPP_REFLECT_ABSENT,
+        EPP_REFLECT_IDLE
+};
 
 /* Begins IDLE: epp_reflector_target says what to reflect. Returns 0 or EPP_ENOMEM. */
 EPP_MUSTUSE int epp_reflector_new(const struct epp_reflect_config *cfg, struct epp_reflector **ret);
 void epp_reflector_free(struct epp_reflector *r);
-/* What to reflect from now on: <path> such as "/api/v1/namespaces/x/pods" and <query>, percent-encoded
- * selectors ("labelSelector=a%3Db", may be empty); both are copied. A new target begins with a full
- * enumeration; a NULL path stops. A running request is no longer wished for.
+/* What to reflect from now on: <path> such as "/api/v1/namespaces/x/pods" and <query>,
+ * percent-encoded selectors ("labelSelector=a%3Db", may be empty); both are copied. A new target
+ * begins with a full enumeration; a NULL path stops. A running request is no longer wished for.
  * Returns 0 or EPP_ENOMEM (the old target stays). */
 EPP_MUSTUSE int epp_reflector_target(struct epp_reflector *r, const char *path, const char *query,
         epp_us now);
@@ -85,7 +93,8 @@ struct epp_reflect_wish {
 void epp_reflector_wish(struct epp_reflector *r, epp_us now, struct epp_reflect_wish *ret);
 
 /* The answer to request <n> begins. <retry_after_s>: of its header, -1 without one. */
-void epp_reflector_status(struct epp_reflector *r, uint64_t n, int http, long retry_after_s, epp_us now);
+void epp_reflector_status(
+        struct epp_reflector *r, uint64_t n, int http, long retry_after_s, epp_us now);
 /* A piece of its body. Returns 0, or an error: abort the request, then call _end with ok false. */
 EPP_MUSTUSE int epp_reflector_data(struct epp_reflector *r, uint64_t n, struct epp_slice piece,
         epp_us now);

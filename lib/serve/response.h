@@ -10,7 +10,8 @@
 struct epp_outcome {
         int status;             /* of the response, 0 = none was seen */
         bool complete;          /* the whole response went by */
-        epp_us first_us, all_us; /* from the request headers to first body byte and end; 0 = never */
+        epp_us first_us,
+                all_us;         /* from the request headers to first body byte and end; 0 = never */
         uint64_t bytes, events; /* of the response body as far as it was shown to us */
         struct epp_usage usage;
 };
@@ -34,6 +35,7 @@ void epp_response_begin(struct epp_response *r);
 /* Body bytes, in any pieces. */
 void epp_response_body(struct epp_response *r, struct epp_slice body, epp_us now);
 /* The sum for a request that began at <begun>; call once. */
-struct epp_outcome epp_response_end(struct epp_response *r, epp_us begun, epp_us now, bool complete);
+struct epp_outcome epp_response_end(
+        struct epp_response *r, epp_us begun, epp_us now, bool complete);
 
 #endif

@@ -5,7 +5,8 @@
 static int
 by_age(const void *a, const void *b)
 {
-        const struct epp_kobj *x = *(const struct epp_kobj *const *)a, *y = *(const struct epp_kobj *const *)b;
+        const struct epp_kobj *x = *(const struct epp_kobj *const *)a,
+                              *y = *(const struct epp_kobj *const *)b;
         int c = (x->created_s > y->created_s) - (x->created_s < y->created_s);
 
         c = c ? c : epp_slice_cmp(x->ns, y->ns);
@@ -38,7 +39,8 @@ rule_targets(const struct epp_node *rule, struct epp_target *out)
         bool weighted = false;
         size_t n = 0, kept = 0;
 
-        for (const struct epp_node *t = list ? list->first : NULL; t && n < EPP_KOBJ_TARGETS; t = t->next) {
+        for (const struct epp_node *t = list ? list->first : NULL; t && n < EPP_KOBJ_TARGETS;
+                t = t->next) {
                 int64_t weight = 0;
 
                 (void)epp_node_integer(epp_node_get(t, "weight"), 1, 1000000, false, &weight);
@@ -58,14 +60,17 @@ add_rewrite(struct epp_models *m, const struct epp_kobj *k)
         struct epp_target t[EPP_KOBJ_TARGETS];
         int r = 0;
 
-        for (const struct epp_node *rule = rules ? rules->first : NULL; rule && r == 0; rule = rule->next) {
+        for (const struct epp_node *rule = rules ? rules->first : NULL; rule && r == 0;
+                rule = rule->next) {
                 const struct epp_node *matches = epp_node_get(rule, "matches");
                 size_t n = rule_targets(rule, t);
 
                 if (!matches || !matches->first)
                         r = epp_models_add_rewrite(m, epp_slice(NULL, 0), t, n);
-                for (const struct epp_node *x = matches ? matches->first : NULL; x && r == 0; x = x->next)
-                        r = epp_models_add_rewrite(m, text(epp_node_get(x, "model"), "value"), t, n);
+                for (const struct epp_node *x = matches ? matches->first : NULL; x && r == 0;
+                        x = x->next)
+                        r = epp_models_add_rewrite(
+                                m, text(epp_node_get(x, "model"), "value"), t, n);
         }
         return r;
 }
@@ -79,7 +84,8 @@ add(struct epp_models *m, const struct epp_kobj *k, const struct epp_roster_pool
 
         if (!ours)
                 return EPP_EINVAL;
-        if (k->kind == EPP_KOBJ_MODEL) /* its poolRef.group is not compared: the original does not */
+        if (k->kind ==
+                EPP_KOBJ_MODEL) /* its poolRef.group is not compared: the original does not */
                 return add_model(m, k);
         if (pool->group.n && !epp_slice_eq(k->pool_group, pool->group))
                 return EPP_EINVAL;
@@ -89,8 +95,8 @@ add(struct epp_models *m, const struct epp_kobj *k, const struct epp_roster_pool
 }
 
 int
-epp_roster_build(const struct epp_kobj **list, size_t n, const struct epp_roster_pool *pool, uint64_t seed,
-        struct epp_models **ret, size_t *ret_others)
+epp_roster_build(const struct epp_kobj **list, size_t n, const struct epp_roster_pool *pool,
+        uint64_t seed, struct epp_models **ret, size_t *ret_others)
 {
         struct epp_models *m;
         size_t others = 0;

@@ -30,7 +30,14 @@ static const char *const control[] = {
 enum phase { PHASE_NEW, PHASE_BODY, PHASE_ROUTED, PHASE_ENDED };
 
 /* Headers whose value is kept, by name; paths in the order of preference. */
-enum kept { KEPT_METHOD, KEPT_PATH, KEPT_ORIGINAL_PATH, KEPT_FORWARDED_PATH, KEPT_REQUEST_ID, KEPT_COUNT };
+enum kept {
+        KEPT_METHOD,
+        KEPT_PATH,
+        KEPT_ORIGINAL_PATH,
+        KEPT_FORWARDED_PATH,
+        KEPT_REQUEST_ID,
+        KEPT_COUNT
+};
 static const char *const kept_names[KEPT_COUNT] = { ":method", ":path", "x-original-path",
         "x-forwarded-path", "x-request-id" };
 
@@ -450,7 +457,8 @@ request_headers(struct stream *s, const struct epp_ext_in *in)
         }
         if (s->cfg->max_held && s->cfg->stats->held_bytes > s->cfg->max_held) {
                 s->cfg->stats->crowded++;
-                refuse(s, 503, "inference error: ServiceUnavailable - too many request bodies are held",
+                refuse(s, 503,
+                        "inference error: ServiceUnavailable - too many request bodies are held",
                         "rejected-saturated");
                 return;
         }
@@ -732,7 +740,8 @@ on_wake(void *user, epp_us now)
                 return;
         }
         s->cfg->stats->timeouts++;
-        refuse(s, 408, "inference error: BadRequest - the request body did not arrive in time", NULL);
+        refuse(s, 408, "inference error: BadRequest - the request body did not arrive in time",
+                NULL);
 }
 
 static void

@@ -335,7 +335,8 @@ epp_ext_put(struct epp_buf *out, enum epp_ext_kind answered, const struct epp_ex
                 change.body = to_pb(o->body);
                 common.body_mutation = &change;
         } else if (o->clear_body) {
-                change.mutation_case = ENVOY__SERVICE__EXT_PROC__V3__BODY_MUTATION__MUTATION_CLEAR_BODY;
+                change.mutation_case =
+                        ENVOY__SERVICE__EXT_PROC__V3__BODY_MUTATION__MUTATION_CLEAR_BODY;
                 change.clear_body = true;
                 common.body_mutation = &change;
         }
@@ -397,7 +398,8 @@ epp_ext_put_immediate(struct epp_buf *out, int http, struct epp_slice text,
                 mutation_build(&mutation, set, n_set, NULL, 0);
                 now.headers = &mutation.m;
         }
-        msg.response_case = ENVOY__SERVICE__EXT_PROC__V3__PROCESSING_RESPONSE__RESPONSE_IMMEDIATE_RESPONSE;
+        msg.response_case =
+                ENVOY__SERVICE__EXT_PROC__V3__PROCESSING_RESPONSE__RESPONSE_IMMEDIATE_RESPONSE;
         msg.immediate_response = &now;
         return put_message(out, &msg);
 }

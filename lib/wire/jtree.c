@@ -1,6 +1,6 @@
-/* jtree.c - see jtree.h. A byte machine with two gears: keeping (nodes are made, strings decoded) and
- * skipping (only strings and brackets are followed). Members of maps are put in front of each other,
- * so that of a repeated key epp_node_get finds the last. */
+/* jtree.c - see jtree.h. A byte machine with two gears: keeping (nodes are made, strings decoded)
+ * and skipping (only strings and brackets are followed). Members of maps are put in front of each
+ * other, so that of a repeated key epp_node_get finds the last. */
 #include "wire/jtree.h"
 
 #include "base/buf.h"
@@ -9,8 +9,19 @@
 #define LEVELS 64
 #define KEY_MAX 1024 /* longer keys match nothing */
 
-enum state { ST_BETWEEN, ST_VALUE, ST_FIRST_ITEM, ST_FIRST_KEY, ST_KEY, ST_COLON, ST_NEXT, ST_STRING, ST_ESCAPE,
-        ST_HEX, ST_WORD };
+enum state {
+        ST_BETWEEN,
+        ST_VALUE,
+        ST_FIRST_ITEM,
+        ST_FIRST_KEY,
+        ST_KEY,
+        ST_COLON,
+        ST_NEXT,
+        ST_STRING,
+        ST_ESCAPE,
+        ST_HEX,
+        ST_WORD
+};
 
 struct level {
         struct epp_node *node, **tail; /* tail: where the next item of a list goes */
@@ -186,7 +197,8 @@ scalar(struct epp_jtree *t, bool quoted)
         item = begins_item(t);
         t->in_item |= item;
         t->kept += text.n;
-        n = add_node(t, !quoted && epp_slice_eq(text, EPP_SLICE("null")) ? EPP_NODE_NULL : EPP_NODE_SCALAR);
+        n = add_node(t,
+                !quoted && epp_slice_eq(text, EPP_SLICE("null")) ? EPP_NODE_NULL : EPP_NODE_SCALAR);
         if (n) {
                 n->quoted = quoted;
                 n->text = epp_arena_copy(arena(t), text);
@@ -306,7 +318,8 @@ static void
 unicode(struct epp_jtree *t)
 {
         if (t->hex >= 0xdc00 && t->hex < 0xe000) {
-                put_code(t, t->high ? 0x10000 + ((t->high & 0x3ff) << 10) + (t->hex & 0x3ff) : 0xfffd);
+                put_code(t,
+                        t->high ? 0x10000 + ((t->high & 0x3ff) << 10) + (t->hex & 0x3ff) : 0xfffd);
                 t->high = 0;
                 return;
         }
@@ -372,8 +385,9 @@ escape(struct epp_jtree *t, char c)
 static void
 hex(struct epp_jtree *t, char c)
 {
-        unsigned v = c >= '0' && c <= '9' ? (unsigned)(c - '0')
-                   : epp_lower(c) >= 'a' && epp_lower(c) <= 'f' ? (unsigned)(epp_lower(c) - 'a' + 10) : 16;
+        unsigned v = c >= '0' && c <= '9'                    ? (unsigned)(c - '0')
+                : epp_lower(c) >= 'a' && epp_lower(c) <= 'f' ? (unsigned)(epp_lower(c) - 'a' + 10)
+                                                             : 16;
 
         if (v == 16) {
                 t->error = EPP_EPROTO;
@@ -411,7 +425,8 @@ string_bytes(struct epp_jtree *t, const char *p, size_t n)
 static bool
 is_word(char c)
 {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '-' || c == '+' || c == '.' || c == 'E';
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '-' || c == '+' ||
+                c == '.' || c == 'E';
 }
 
 /* A number or literal has ended: is it one? */
@@ -421,8 +436,8 @@ end_of_word(struct epp_jtree *t)
         struct epp_slice w = epp_buf_slice(&t->text);
         bool number = w.n && (w.p[0] == '-' || (w.p[0] >= '0' && w.p[0] <= '9'));
 
-        if (keeps_text(t) && !number && !epp_slice_eq(w, EPP_SLICE("null")) && !epp_slice_eq(w, EPP_SLICE("true")) &&
-                !epp_slice_eq(w, EPP_SLICE("false")))
+        if (keeps_text(t) && !number && !epp_slice_eq(w, EPP_SLICE("null")) &&
+                !epp_slice_eq(w, EPP_SLICE("true")) && !epp_slice_eq(w, EPP_SLICE("false")))
                 t->error = EPP_EPROTO;
         else
                 scalar(t, false);

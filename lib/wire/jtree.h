@@ -1,7 +1,8 @@
 /* jtree.h - JSON as it arrives -> trees of the wanted parts, the same trees that yaml makes.
  * One pass, cut anywhere; what is not wanted is skipped at scanning speed and never copied, so a
  * 10 MB object costs the memory of what is kept of it. For documents of the Kubernetes API: lists
- * whose items are handed out one by one, and streams of documents. Knows: base, yaml (the nodes). */
+ * whose items are handed out one by one, and streams of documents. Knows: base, yaml (the nodes).
+ */
 #ifndef EPP_JTREE_H
 #define EPP_JTREE_H
 

@@ -1,13 +1,14 @@
 /* kobj.c - see kobj.h. Every mistake is reported, not just the first. */
 #include "wire/kobj.h"
 
-static const struct epp_jkeep annotations[] = { { "k8s.io/initial-events-end", NULL }, { NULL, NULL } };
-static const struct epp_jkeep metadata[] = { { "name", NULL }, { "namespace", NULL }, { "uid", NULL },
-        { "resourceVersion", NULL }, { "creationTimestamp", NULL }, { "deletionTimestamp", NULL },
-        { "annotations", annotations }, { NULL, NULL } };
-const struct epp_jkeep epp_kobj_keep[] = { { "kind", NULL }, { "apiVersion", NULL }, { "code", NULL },
-        { "reason", NULL }, { "message", NULL }, { "details", NULL }, { "metadata", metadata }, { "spec", NULL },
+static const struct epp_jkeep annotations[] = { { "k8s.io/initial-events-end", NULL },
         { NULL, NULL } };
+static const struct epp_jkeep metadata[] = { { "name", NULL }, { "namespace", NULL },
+        { "uid", NULL }, { "resourceVersion", NULL }, { "creationTimestamp", NULL },
+        { "deletionTimestamp", NULL }, { "annotations", annotations }, { NULL, NULL } };
+const struct epp_jkeep epp_kobj_keep[] = { { "kind", NULL }, { "apiVersion", NULL },
+        { "code", NULL }, { "reason", NULL }, { "message", NULL }, { "details", NULL },
+        { "metadata", metadata }, { "spec", NULL }, { NULL, NULL } };
 
 struct decode {
         epp_mistake_fn fn;
@@ -86,8 +87,9 @@ pool_ref(struct decode *d, const struct epp_node *spec, struct epp_kobj *o)
         o->pool = text(d, ref, "name", "spec.poolRef.name", 253, true);
         o->pool_group = text(d, ref, "group", "spec.poolRef.group", 253, false);
         if (!o->pool_group.n)
-                o->pool_group = o->kind == EPP_KOBJ_MODEL ? EPP_SLICE("inference.networking.x-k8s.io")
-                                                          : EPP_SLICE("inference.networking.k8s.io");
+                o->pool_group = o->kind == EPP_KOBJ_MODEL
+                        ? EPP_SLICE("inference.networking.x-k8s.io")
+                        : EPP_SLICE("inference.networking.k8s.io");
 }
 
 static void
@@ -132,7 +134,8 @@ decode_pool(struct decode *d, const struct epp_node *spec, struct epp_kobj *o)
         o->selector = v1 ? epp_node_get(selector, "matchLabels") : selector;
         for (const struct epp_node *n = o->selector ? o->selector->first : NULL; n; n = n->next)
                 if (n->kind != EPP_NODE_SCALAR || n->text.n > 63)
-                        mistake(d, n, v1 ? "spec.selector.matchLabels" : "spec.selector", "must map labels to text");
+                        mistake(d, n, v1 ? "spec.selector.matchLabels" : "spec.selector",
+                                "must map labels to text");
         if (v1)
                 pool_v1(d, spec, o);
         else

@@ -21,6 +21,7 @@ extern const struct epp_jkeep epp_kpod_keep[];
 
 /* Reads a Pod. Returns 0, or EPP_EINVAL and a word in *why (borrowed): name, uid or version are
  * missing. An ip that is no IP literal is left empty. */
-EPP_MUSTUSE int epp_kpod_decode(const struct epp_node *object, struct epp_kpod *ret, const char **why);
+EPP_MUSTUSE int epp_kpod_decode(
+        const struct epp_node *object, struct epp_kpod *ret, const char **why);
 
 #endif

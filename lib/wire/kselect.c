@@ -6,7 +6,8 @@
 static int
 by_key(const void *a, const void *b)
 {
-        const struct epp_node *x = *(const struct epp_node *const *)a, *y = *(const struct epp_node *const *)b;
+        const struct epp_node *x = *(const struct epp_node *const *)a,
+                              *y = *(const struct epp_node *const *)b;
 
         return epp_slice_cmp(x->key, y->key);
 }
@@ -62,8 +63,10 @@ word(struct epp_slice *s)
 
         blanks(s);
         w = epp_slice(s->p, 0);
-        while (s->n && ((*s->p >= '0' && *s->p <= '9') || (epp_lower(*s->p) >= 'a' && epp_lower(*s->p) <= 'z') ||
-                               strchr("-._/", *s->p)))
+        while (s->n &&
+                ((*s->p >= '0' && *s->p <= '9') ||
+                        (epp_lower(*s->p) >= 'a' && epp_lower(*s->p) <= 'z') ||
+                        strchr("-._/", *s->p)))
                 s->p++, s->n--, w.n++;
         return w;
 }
@@ -118,7 +121,8 @@ requirement(struct epp_slice *s)
         at = *s;
         op = word(&at);
         *s = at;
-        return (epp_slice_eq(op, EPP_SLICE("in")) || epp_slice_eq(op, EPP_SLICE("notin"))) && value_set(s);
+        return (epp_slice_eq(op, EPP_SLICE("in")) || epp_slice_eq(op, EPP_SLICE("notin"))) &&
+                value_set(s);
 }
 
 int

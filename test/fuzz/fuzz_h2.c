@@ -35,9 +35,14 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         struct epp_h2_stats h2_stats = { 0 };
         struct epp_stream_stats stats = { 0 };
         struct epp_stream_config cfg = { .decider = { &open, decide, served, release },
-                .hint_key = EPP_SLICE("x-hint"), .hint_ns = EPP_SLICE("envoy.lb"), .max_body = 100000,
-                .upload_timeout = 1000000, .default_mode = EPP_MODE_DUPLEX, .response_marker = true,
-                .strip_control = true, .stats = &stats };
+                .hint_key = EPP_SLICE("x-hint"),
+                .hint_ns = EPP_SLICE("envoy.lb"),
+                .max_body = 100000,
+                .upload_timeout = 1000000,
+                .default_mode = EPP_MODE_DUPLEX,
+                .response_marker = true,
+                .strip_control = true,
+                .stats = &stats };
         struct epp_rpc_handler handlers[1 + EPP_HEALTH_HANDLERS];
         struct epp_health *health;
         struct epp_slice out;

@@ -90,8 +90,11 @@ first_eppd=$eppd_pid
 trailers_pass() { # REQUEST RESPONSE
         start_eppd --secure-serving=false --endpoint="$trailing" &&
                 start_envoy "req=$1" "resp=$2" trailers=SEND || return 1
-        printf 'POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: x-up\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\nx-up: 1\r\n\r\n' \
-                >"$dir/raw"
+        {
+                printf '%s\r\n' 'POST /up HTTP/1.1' 'Host: a' 'Transfer-Encoding: chunked' \
+                        'Trailer: x-up' 'Connection: close' ''
+                printf '%s\r\n' 2 '{}' 0 'x-up: 1' ''
+        } >"$dir/raw"
         timeout 10 bash -c "exec 3<>/dev/tcp/127.0.0.1/$http; cat '$dir/raw' >&3; cat <&3" >"$dir/body"
         stop "$envoy_pid" >/dev/null 2>&1
         stop "$eppd_pid" >/dev/null 2>&1

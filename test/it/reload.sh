@@ -72,7 +72,8 @@ count() { # how many endpoints there are, whatever their state
 reloads() { same "$1 $2" "$(metric eppd_reloads_total) $(metric eppd_reload_failures_total)"; }
 last() { grep 'ev=bad_file' "$dir/eppd.log" | tail -n 1 | grep -q "$1"; }
 lines() { same "$1" "$(grep -c 'ev=bad_file' "$dir/eppd.log")"; }
-check "the pool's selector does not matter, --pool-name can be left out" grep -q 'ev=models pool=demo models=2 others=0' "$dir/eppd.log"
+check "the pool's selector does not matter, --pool-name can be left out" \
+        grep -q 'ev=models pool=demo models=2 others=0' "$dir/eppd.log"
 check "two endpoints, two models" count 2
 
 model one one >"$dir/objects/models.yaml"; model two two >>"$dir/objects/models.yaml"
@@ -163,7 +164,10 @@ if envoy=$(sh test/it/envoy.sh get); then
                         -d '{"model":"one","max_tokens":60,"messages":[{"role":"user","content":"hi"}]}' >"$dir/code.$i" &
                 eval "long$i=$!"
         done
-        inflight() { get "http://127.0.0.1:$admin/metrics" | awk '/^eppd_inflight_requests/ { n += $2 } END { print n + 0 }'; }
+        inflight() {
+                get "http://127.0.0.1:$admin/metrics" |
+                        awk '/^eppd_inflight_requests/ { n += $2 } END { print n + 0 }'
+        }
         six() { same 6 "$(inflight)"; }
         check "six requests run" until_ok 5 six
         endpoints "d=$d" >"$dir/endpoints.yaml"
@@ -205,7 +209,8 @@ if [ -e /proc/net/if_inet6 ] && grep -q '^00000000000000000000000000000001 ' /pr
         seven() { same 7 "$(metric 'eppd_endpoint_waiting_requests{endpoint="six"}')"; }
         check "which is scraped" until_ok 5 seven
         if envoy=$(sh test/it/envoy.sh get) && start_envoy; then
-                check "a request reaches it" same 200 "$(get -o "$dir/page" -w '%{http_code}' "http://127.0.0.1:$http/metrics")"
+                check "a request reaches it" \
+                        same 200 "$(get -o "$dir/page" -w '%{http_code}' "http://127.0.0.1:$http/metrics")"
         fi
         check "eppd ends well" stop "$eppd_pid"
 else

@@ -25,16 +25,6 @@
 
 static struct epp_jscan whole, cut;
 
-/* What jansson says the model is: the last string of that name, or NULL. */
-static const char *
-twin_model(const json_t *doc, size_t *ret_n)
-{
-        json_t *v = json_object_get(doc, "model"); /* NULL for what is no object */
-
-        *ret_n = json_string_length(v);
-        return json_string_value(v);
-}
-
 static bool
 has_control(const char *p, size_t n)
 {
@@ -44,27 +34,37 @@ has_control(const char *p, size_t n)
         return false;
 }
 
+/* What jansson says of the model: the last member of that name. */
+static enum epp_jmodel
+twin_model(const json_t *doc, struct epp_slice *ret)
+{
+        json_t *v = json_object_get(doc, "model"); /* NULL for what is no object */
+
+        *ret = epp_slice(json_string_value(v), json_string_length(v));
+        return !v ? EPP_JM_MISSING
+             : !json_is_string(v) ? EPP_JM_TYPE
+             : ret->n == 0 ? EPP_JM_EMPTY
+             : has_control(ret->p, ret->n) ? EPP_JM_CONTROL : EPP_JM_OK;
+}
+
 static void
 compare(const char *text, size_t n)
 {
         json_t *doc = json_loadb(text, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
         struct epp_slice model = epp_jscan_model(&whole);
-        size_t want_n = 0;
-        const char *want = doc ? twin_model(doc, &want_n) : NULL;
+        struct epp_slice want;
 
         MUST((whole.error == EPP_J_OK) == (doc != NULL), "%.*s: scanner %d, jansson %s", (int)n,
                 text, whole.error, doc ? "valid" : "invalid");
         if (doc) {
-                enum epp_jmodel state = want_n == 0 ? EPP_JM_MISSING
-                        : has_control(want, want_n) ? EPP_JM_CONTROL
-                                                    : EPP_JM_OK;
+                enum epp_jmodel state = twin_model(doc, &want);
 
                 MUST((whole.top == EPP_J_OBJECT) == json_is_object(doc), "%.*s: type", (int)n,
                         text);
                 MUST(whole.model_state == state, "%.*s: state %d, expected %d", (int)n, text,
                         whole.model_state, state);
                 if (state == EPP_JM_OK)
-                        MUST(epp_slice_eq(model, epp_slice(want, want_n)), "%.*s: model \"%.*s\"",
+                        MUST(epp_slice_eq(model, want), "%.*s: model \"%.*s\"",
                                 (int)n, text, SLICE_ARG(model));
         }
         json_decref(doc);

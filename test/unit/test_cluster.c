@@ -91,7 +91,8 @@ list(int i, const char *items)
         char body[4096];
 
         ck_assert_ptr_nonnull(ask(i));
-        snprintf(body, sizeof(body), "{\"metadata\":{\"resourceVersion\":\"100\"},\"items\":[%s]}", items);
+        snprintf(body, sizeof(body), "{\"metadata\":{\"resourceVersion\":\"100\"},\"items\":[%s]}",
+                items);
         epp_reflector_status(refl[i], running[i], 200, -1, now);
         ck_assert_int_eq(epp_reflector_data(refl[i], running[i], epp_slice_str(body), now), 0);
         epp_reflector_end(refl[i], running[i], true, now);
@@ -123,10 +124,14 @@ event(int i, const char *type, const char *object)
         "\",\"resourceVersion\":\"" rv "\"" more "}"
 #define POD(name, uid, rv, ip, ready, more) "{" META(name, uid, rv, more) ",\"status\":{\"podIP\":\"" ip                 \
         "\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"" ready "\"}]}}"
-#define POOL1(rv, labels, ports) "{\"apiVersion\":\"inference.networking.k8s.io/v1\",\"kind\":\"InferencePool\","        \
-        META("p", "u", rv, "") ",\"spec\":{\"selector\":{\"matchLabels\":{" labels "}},\"targetPorts\":[" ports "]}}"
-#define POOLX(rv, labels, port) "{\"apiVersion\":\"inference.networking.x-k8s.io/v1alpha2\",\"kind\":\"InferencePool\"," \
-        META("p", "ux", rv, "") ",\"spec\":{\"selector\":{" labels "},\"targetPortNumber\":" port "}}"
+#define POOL1(rv, labels, ports)                                                                   \
+        "{\"apiVersion\":\"inference.networking.k8s.io/v1\",\"kind\":\"InferencePool\"," META(     \
+                "p", "u", rv, "") ",\"spec\":{\"selector\":{\"matchLabels\":{" labels              \
+                                  "}},\"targetPorts\":[" ports "]}}"
+#define POOLX(rv, labels, port)                                                                    \
+        "{\"apiVersion\":\"inference.networking.x-k8s.io/"                                         \
+        "v1alpha2\",\"kind\":\"InferencePool\"," META("p", "ux", rv,                               \
+                "") ",\"spec\":{\"selector\":{" labels "},\"targetPortNumber\":" port "}}"
 #define PORT(n) "{\"number\":" n "}"
 #define MODEL(name, rv, born, model, more) "{\"apiVersion\":\"inference.networking.x-k8s.io/v1alpha2\","                 \
         "\"kind\":\"InferenceModel\"," META(name, "u" name, rv, ",\"creationTimestamp\":\"" born "\"")                   \
@@ -147,11 +152,12 @@ endpoints(void)
                 const struct epp_endpoint *next = NULL;
 
                 for (size_t i = 0; i < n; i++)
-                        if (epp_slice_cmp(v[i]->name, last) > 0 && (!next || epp_slice_cmp(v[i]->name, next->name) < 0))
+                        if (epp_slice_cmp(v[i]->name, last) > 0 &&
+                                (!next || epp_slice_cmp(v[i]->name, next->name) < 0))
                                 next = v[i];
                 ck_assert_ptr_nonnull(next);
-                at += (size_t)snprintf(out + at, sizeof(out) - at, SLICE_FMT "=" SLICE_FMT " ", SLICE_ARG(next->name),
-                        SLICE_ARG(next->addr));
+                at += (size_t)snprintf(out + at, sizeof(out) - at, SLICE_FMT "=" SLICE_FMT " ",
+                        SLICE_ARG(next->name), SLICE_ARG(next->addr));
                 last = next->name;
         }
         return out;
@@ -160,7 +166,8 @@ endpoints(void)
 static void
 others_absent(void)
 {
-        for (int i = MODELS; i <= REW_X; i++) /* an older group is asked for when the newer is absent */
+        for (int i = MODELS; i <= REW_X;
+                i++) /* an older group is asked for when the newer is absent */
                 if (ask(i))
                         refuse(i, 404);
         ck_assert(epp_reflector_state(refl[OBJ_X]) == EPP_REFLECT_ABSENT);
@@ -173,7 +180,8 @@ started(const char *pods)
 
         start();
         list(V1, POOL1("1", "\"b\":\"2\",\"a\":\"1\"", PORT("8000")));
-        ck_assert_str_eq(ask(PODS), "/api/v1/namespaces/n/pods?limit=500&labelSelector=a%3D1%2Cb%3D2");
+        ck_assert_str_eq(
+                ask(PODS), "/api/v1/namespaces/n/pods?limit=500&labelSelector=a%3D1%2Cb%3D2");
         ck_assert(!epp_cluster_ready(c, now, &why));
         ck_assert_str_eq(why, "the pods have not been listed yet");
         list(PODS, pods);
@@ -189,42 +197,59 @@ START_TEST(pods_of_a_pool)
         } rows[] = {
                 { "in the list", NULL, NULL, "a-rank-0=10.0.0.1:8000 " },
                 { "1 not ready", "MODIFIED", POD("a", "1", "2", "10.0.0.1", "False", ""), "" },
-                { "ready again", "MODIFIED", POD("a", "1", "3", "10.0.0.1", "True", ""), "a-rank-0=10.0.0.1:8000 " },
-                { "3 unknown", "MODIFIED", POD("a", "1", "4", "10.0.0.1", "Unknown", ""), "" },
-                { "5 terminating", "MODIFIED", POD("a", "1", "5", "10.0.0.1", "True",
-                        ",\"deletionTimestamp\":\"x\""), "" },
-                { "11 added again", "ADDED", POD("a", "1", "6", "10.0.0.1", "True", ""), "a-rank-0=10.0.0.1:8000 " },
-                { "8 another one was deleted", "DELETED", POD("a", "0", "7", "10.0.0.1", "True", ""),
+                { "ready again", "MODIFIED", POD("a", "1", "3", "10.0.0.1", "True", ""),
                         "a-rank-0=10.0.0.1:8000 " },
-                { "6 deleted though ready", "DELETED", POD("a", "1", "8", "10.0.0.1", "True", ""), "" },
-                { "7 deleted, not known", "DELETED", POD("z", "1", "9", "10.0.0.1", "True", ""), "" },
+                { "3 unknown", "MODIFIED", POD("a", "1", "4", "10.0.0.1", "Unknown", ""), "" },
+                { "5 terminating", "MODIFIED",
+                        POD("a", "1", "5", "10.0.0.1", "True", ",\"deletionTimestamp\":\"x\""),
+                        "" },
+                { "11 added again", "ADDED", POD("a", "1", "6", "10.0.0.1", "True", ""),
+                        "a-rank-0=10.0.0.1:8000 " },
+                { "8 another one was deleted", "DELETED",
+                        POD("a", "0", "7", "10.0.0.1", "True", ""), "a-rank-0=10.0.0.1:8000 " },
+                { "6 deleted though ready", "DELETED", POD("a", "1", "8", "10.0.0.1", "True", ""),
+                        "" },
+                { "7 deleted, not known", "DELETED", POD("z", "1", "9", "10.0.0.1", "True", ""),
+                        "" },
                 { "12 modified, not known", "MODIFIED", POD("b", "2", "10", "10.0.0.2", "True", ""),
                         "b-rank-0=10.0.0.2:8000 " },
                 { "14 another address", "MODIFIED", POD("b", "2", "11", "10.0.0.3", "True", ""),
                         "b-rank-0=10.0.0.3:8000 " },
                 { "15 no address", "MODIFIED", POD("b", "2", "12", "", "True", ""), "" },
                 { "19 not an address", "MODIFIED", POD("b", "2", "13", "host", "True", ""), "" },
-                { "18 IPv6", "MODIFIED", POD("b", "2", "14", "fd00::1", "True", ""), "b-rank-0=[fd00::1]:8000 " },
+                { "18 IPv6", "MODIFIED", POD("b", "2", "14", "fd00::1", "True", ""),
+                        "b-rank-0=[fd00::1]:8000 " },
                 { "17 the same address twice", "ADDED", POD("d", "3", "15", "fd00::1", "True", ""),
                         "b-rank-0=[fd00::1]:8000 d-rank-0=[fd00::1]:8000 " },
-                { "39 another namespace", "ADDED", "{\"metadata\":{\"name\":\"e\",\"namespace\":\"m\",\"uid\":\"1\","
-                        "\"resourceVersion\":\"16\"},\"status\":{\"podIP\":\"1.1.1.1\",\"conditions\":[{\"type\":"
-                        "\"Ready\",\"status\":\"True\"}]}}", "b-rank-0=[fd00::1]:8000 d-rank-0=[fd00::1]:8000 " },
-                { "30 no active port", "MODIFIED", POD("d", "3", "17", "fd00::1", "True",
-                        ",\"annotations\":{\"llm-d.ai/active-ports\":\"\"}"), "b-rank-0=[fd00::1]:8000 " },
-                { "33 the new key wins", "MODIFIED", POD("d", "3", "18", "fd00::1", "True",
-                        ",\"annotations\":{\"llm-d.ai/active-ports\":\" 1 , 8000x, 99999\","
-                        "\"inference.networking.k8s.io/active-ports\":\"\"}"),
+                { "39 another namespace", "ADDED",
+                        "{\"metadata\":{\"name\":\"e\",\"namespace\":\"m\",\"uid\":\"1\","
+                        "\"resourceVersion\":\"16\"},\"status\":{\"podIP\":\"1.1.1.1\","
+                        "\"conditions\":[{\"type\":"
+                        "\"Ready\",\"status\":\"True\"}]}}",
+                        "b-rank-0=[fd00::1]:8000 d-rank-0=[fd00::1]:8000 " },
+                { "30 no active port", "MODIFIED",
+                        POD("d", "3", "17", "fd00::1", "True",
+                                ",\"annotations\":{\"llm-d.ai/active-ports\":\"\"}"),
+                        "b-rank-0=[fd00::1]:8000 " },
+                { "33 the new key wins", "MODIFIED",
+                        POD("d", "3", "18", "fd00::1", "True",
+                                ",\"annotations\":{\"llm-d.ai/active-ports\":\" 1 , 8000x, 99999\","
+                                "\"inference.networking.k8s.io/active-ports\":\"\"}"),
                         "b-rank-0=[fd00::1]:8000 d-rank-0=[fd00::1]:8000 " },
         };
 
-        started(POD("a", "1", "1", "10.0.0.1", "True", "") ",{\"metadata\":{\"name\":\"x\"}},"
-                "{" META("q", "9", "1", "") ",\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"False\"},"
-                "{\"type\":\"Ready\",\"status\":\"True\"}],\"podIP\":\"1.1.1.1\"}}"); /* 4: the first counts */
+        started(POD("a", "1", "1", "10.0.0.1", "True",
+                "") ",{\"metadata\":{\"name\":\"x\"}},"
+                    "{" META(
+                            "q", "9", "1", "") ",\"status\":{\"conditions\":[{\"type\":\"Ready\","
+                                               "\"status\":\"False\"},"
+                                               "{\"type\":\"Ready\",\"status\":\"True\"}],"
+                                               "\"podIP\":\"1.1.1.1\"}}"); /* 4: the first counts */
         for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
                 if (rows[i].type)
                         event(PODS, rows[i].type, rows[i].pod);
-                ck_assert_msg(strcmp(endpoints(), rows[i].expect) == 0, "%s: %s", rows[i].name, endpoints());
+                ck_assert_msg(strcmp(endpoints(), rows[i].expect) == 0, "%s: %s", rows[i].name,
+                        endpoints());
         }
         ck_assert_uint_eq(epp_cluster_stats(c)->foreign, 1);
         ck_assert_uint_eq(epp_cluster_stats(c)->rejected, 1);
@@ -239,9 +264,11 @@ START_TEST(identity)
         started(POD("a", "1", "1", "10.0.0.1", "True", ""));
         epp_pool_find(pool, EPP_SLICE("a-rank-0"))->picks = 7;
         event(PODS, "ADDED", POD("a", "1", "1", "10.0.0.1", "True", ""));
-        event(PODS, "MODIFIED", POD("a", "1", "2", "10.0.0.1", "True", ",\"labels\":{\"x\":\"y\"}"));
+        event(PODS, "MODIFIED",
+                POD("a", "1", "2", "10.0.0.1", "True", ",\"labels\":{\"x\":\"y\"}"));
         ck_assert_uint_eq(epp_pool_find(pool, EPP_SLICE("a-rank-0"))->picks, 7);
-        event(PODS, "MODIFIED", POD("a", "2", "3", "10.0.0.1", "True", "")); /* its deletion was missed */
+        event(PODS, "MODIFIED",
+                POD("a", "2", "3", "10.0.0.1", "True", "")); /* its deletion was missed */
         ck_assert_uint_eq(epp_pool_find(pool, EPP_SLICE("a-rank-0"))->picks, 0);
         epp_pool_find(pool, EPP_SLICE("a-rank-0"))->picks = 7;
         event(V1, "MODIFIED", POOL1("2", "\"b\":\"2\",\"a\":\"1\"", PORT("9000")));
@@ -258,11 +285,13 @@ START_TEST(ports)
         } rows[] = {
                 { POOL1("2", "\"a\":\"1\",\"b\":\"2\"", PORT("8000") "," PORT("8001")),
                         "a-rank-0=1.1.1.1:8000 a-rank-1=1.1.1.1:8001 b-rank-1=2.2.2.2:8001 " },
-                { POOL1("3", "\"a\":\"1\",\"b\":\"2\"", PORT("8001")), "a-rank-0=1.1.1.1:8001 b-rank-0=2.2.2.2:8001 " },
+                { POOL1("3", "\"a\":\"1\",\"b\":\"2\"", PORT("8001")),
+                        "a-rank-0=1.1.1.1:8001 b-rank-0=2.2.2.2:8001 " },
                 { POOL1("4", "\"a\":\"1\",\"b\":\"2\"", PORT("8001") "," PORT("8000")),
                         "a-rank-0=1.1.1.1:8001 a-rank-1=1.1.1.1:8000 b-rank-0=2.2.2.2:8001 " },
                 /* 37: not valid, the last good one stays */
-                { POOL1("5", "\"a\":\"1\"", PORT("0")), "a-rank-0=1.1.1.1:8001 a-rank-1=1.1.1.1:8000 b-rank-0=2.2.2.2:8001 " },
+                { POOL1("5", "\"a\":\"1\"", PORT("0")),
+                        "a-rank-0=1.1.1.1:8001 a-rank-1=1.1.1.1:8000 b-rank-0=2.2.2.2:8001 " },
                 { POOL1("6", "\"a\":\"1\",\"b\":\"2\"", PORT("1") "," PORT("1")),
                         "a-rank-0=1.1.1.1:8001 a-rank-1=1.1.1.1:8000 b-rank-0=2.2.2.2:8001 " },
         };
@@ -272,7 +301,8 @@ START_TEST(ports)
         ck_assert_str_eq(endpoints(), "a-rank-0=1.1.1.1:8000 ");
         for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
                 event(V1, "MODIFIED", rows[i].pool);
-                ck_assert_msg(strcmp(endpoints(), rows[i].expect) == 0, "row %zu: %s", i, endpoints());
+                ck_assert_msg(
+                        strcmp(endpoints(), rows[i].expect) == 0, "row %zu: %s", i, endpoints());
         }
         ck_assert_uint_eq(epp_cluster_stats(c)->rejected, 2);
         stop();
@@ -295,8 +325,9 @@ START_TEST(selector_changes)
         ck_assert_int_eq(epp_reflector_data(refl[PODS], running[PODS], EPP_SLICE("{\"items\":["
                 POD("n", "5", "5", "3.3.3.3", "True", "")), now), 0);
         ck_assert_str_eq(endpoints(), "a-rank-0=1.1.1.1:8000 ");
-        ck_assert_int_eq(epp_reflector_data(refl[PODS], running[PODS], EPP_SLICE("],\"metadata\":{\"resourceVersion\":\"6\"}}"),
-                now), 0);
+        ck_assert_int_eq(epp_reflector_data(refl[PODS], running[PODS],
+                                 EPP_SLICE("],\"metadata\":{\"resourceVersion\":\"6\"}}"), now),
+                0);
         epp_reflector_end(refl[PODS], running[PODS], true, now);
         ck_assert_str_eq(endpoints(), "n-rank-0=3.3.3.3:9001 ");
         ck_assert(epp_cluster_ready(c, now, &why));
@@ -310,8 +341,11 @@ START_TEST(pool_goes_and_comes)
         const char *why;
 
         started(POD("a", "1", "1", "1.1.1.1", "True", ""));
-        event(V1, "MODIFIED", "{\"apiVersion\":\"inference.networking.k8s.io/v1\",\"kind\":\"InferencePool\","
-                META("p", "u", "2", ",\"deletionTimestamp\":\"x\"") ",\"spec\":{\"targetPorts\":[" PORT("1") "]}}");
+        event(V1, "MODIFIED",
+                "{\"apiVersion\":\"inference.networking.k8s.io/"
+                "v1\",\"kind\":\"InferencePool\"," META(
+                        "p", "u", "2", ",\"deletionTimestamp\":\"x\"") ",\"spec\":{\"targetPorts\":"
+                                                                       "[" PORT("1") "]}}");
         ck_assert_str_eq(endpoints(), "");
         ck_assert(!epp_cluster_ready(c, now, &why));
         ck_assert_str_eq(why, "there is no InferencePool p in namespace n");
@@ -319,7 +353,9 @@ START_TEST(pool_goes_and_comes)
         event(V1, "DELETED", POOL1("3", "", PORT("1")));
         event(V1, "ADDED", POOL1("4", "", PORT("80")));
         ck_assert_str_eq(ask(PODS), "/api/v1/namespaces/n/pods?limit=500"); /* 42: everything */
-        list(PODS, POD("a", "1", "1", "1.1.1.1", "True", "") "," POD("b", "1", "1", "2.2.2.2", "True", ""));
+        list(PODS,
+                POD("a", "1", "1", "1.1.1.1", "True", "") "," POD(
+                        "b", "1", "1", "2.2.2.2", "True", ""));
         ck_assert_str_eq(endpoints(), "a-rank-0=1.1.1.1:80 b-rank-0=2.2.2.2:80 ");
         ck_assert(epp_cluster_ready(c, now, &why));
         epp_reflector_status(refl[PODS], running[PODS], 410, -1, now);
@@ -356,20 +392,38 @@ START_TEST(the_models)
 
         started(POD("a", "1", "1", "1.1.1.1", "True", ""));
         now += 61000000; /* the kind was absent */
-        list(MODELS, MODEL("young", "1", "2025-01-02T00:00:00Z", "m", ",\"criticality\":\"Sheddable\"") ","
-                MODEL("old", "1", "2025-01-01T00:00:00Z", "m", ",\"criticality\":\"Critical\"") ","
-                MODEL("else", "1", "2025-01-01T00:00:00Z", "k", ",\"targetModels\":[{\"name\":\"t\",\"weight\":1}]") ","
-                "{\"apiVersion\":\"inference.networking.x-k8s.io/v1alpha2\",\"kind\":\"InferenceModel\","
-                META("bad", "1", "1", "") ",\"spec\":{\"modelName\":7}}");
+        list(MODELS,
+                MODEL("young", "1", "2025-01-02T00:00:00Z", "m",
+                        ",\"criticality\":\"Sheddable\"") "," MODEL("old", "1",
+                        "2025-01-01T00:00:00Z", "m",
+                        ",\"criticality\":\"Critical\"") "," MODEL("else", "1",
+                        "2025-01-01T00:00:00Z", "k",
+                        ",\"targetModels\":[{\"name\":\"t\",\"weight\":1}]") ","
+                                                                             "{\"apiVersion\":"
+                                                                             "\"inference."
+                                                                             "networking.x-k8s.io/"
+                                                                             "v1alpha2\",\"kind\":"
+                                                                             "\"InferenceModel\""
+                                                                             "," META("bad", "1",
+                                                                                     "1",
+                                                                                     "") ",\"spec\""
+                                                                                         ":{"
+                                                                                         "\"modelNa"
+                                                                                         "me\":7}"
+                                                                                         "}");
         ck_assert_uint_eq(epp_models_count(models), 2);
         m = epp_models_find(models, EPP_SLICE("m"));
         ck_assert_int_eq(m->criticality, EPP_CRITICAL); /* 44 */
         event(MODELS, "DELETED", MODEL("old", "2", "2025-01-01T00:00:00Z", "m", ""));
-        ck_assert_int_eq(epp_models_find(models, EPP_SLICE("m"))->criticality, EPP_SHEDDABLE); /* 46 */
+        ck_assert_int_eq(
+                epp_models_find(models, EPP_SLICE("m"))->criticality, EPP_SHEDDABLE); /* 46 */
         event(MODELS, "ADDED", MODEL("aaa", "3", "2025-01-02T00:00:00Z", "m", "")); /* 45 */
         ck_assert_int_eq(epp_models_find(models, EPP_SLICE("m"))->criticality, EPP_STANDARD);
-        event(MODELS, "MODIFIED", "{\"apiVersion\":\"inference.networking.x-k8s.io/v1alpha2\",\"kind\":\"InferenceModel\","
-                META("aaa", "uaaa", "4", "") ",\"spec\":{\"modelName\":\"m\",\"poolRef\":{\"name\":\"q\"}}}"); /* 47 */
+        event(MODELS, "MODIFIED",
+                "{\"apiVersion\":\"inference.networking.x-k8s.io/"
+                "v1alpha2\",\"kind\":\"InferenceModel\"," META("aaa", "uaaa", "4",
+                        "") ",\"spec\":{\"modelName\":\"m\",\"poolRef\":{\"name\":\"q\"}}}"); /* 47
+                                                                                               */
         ck_assert_int_eq(epp_models_find(models, EPP_SLICE("m"))->criticality, EPP_SHEDDABLE);
         event(V1, "DELETED", POOL1("9", "", PORT("1"))); /* R3: models stay */
         ck_assert_uint_eq(epp_models_count(models), 2);
@@ -391,7 +445,8 @@ rewritten(const char *model)
 
         snprintf(out, sizeof(out), "%s", w ? "" : "-");
         for (size_t i = 0; w && i < w->n_targets; i++)
-                snprintf(out + strlen(out), sizeof(out) - strlen(out), SLICE_FMT " ", SLICE_ARG(w->targets[i].name));
+                snprintf(out + strlen(out), sizeof(out) - strlen(out), SLICE_FMT " ",
+                        SLICE_ARG(w->targets[i].name));
         return out;
 }
 
@@ -401,25 +456,32 @@ START_TEST(rewrites_and_objectives)
         started(POD("a", "1", "1", "1.1.1.1", "True", ""));
         ck_assert_str_eq(rewritten("m"), "-");
         now += 61000000;
-        list(REW_X, REWRITE("inference.networking.x-k8s.io", "legacy", "1", "", RULE("m", "legacy")));
+        list(REW_X,
+                REWRITE("inference.networking.x-k8s.io", "legacy", "1", "", RULE("m", "legacy")));
         ck_assert_str_eq(rewritten("m"), "legacy ");
-        list(REW, REWRITE("llm-d.ai", "generic", "1", "", "{\"targets\":[{\"modelRewrite\":\"g\"}]}") ","
-                REWRITE("llm-d.ai", "exact", "2", "", RULE("m", "x") "," RULE("m", "never")) ","
-                REWRITE("llm-d.ai", "weights", "3", "", "{\"matches\":[{\"model\":{\"value\":\"w\"}}],\"targets\":["
-                        "{\"modelRewrite\":\"u\"},{\"modelRewrite\":\"v\",\"weight\":5}]}") ","
-                REWRITE("llm-d.ai", "alien", "1", ",\"group\":\"inference.networking.x-k8s.io\"", RULE("z", "alien")));
+        list(REW,
+                REWRITE("llm-d.ai", "generic", "1", "",
+                        "{\"targets\":[{\"modelRewrite\":\"g\"}]}") "," REWRITE("llm-d.ai", "exact",
+                        "2", "", RULE("m", "x") "," RULE("m", "never")) "," REWRITE("llm-d.ai",
+                        "weights", "3", "",
+                        "{\"matches\":[{\"model\":{\"value\":\"w\"}}],\"targets\":["
+                        "{\"modelRewrite\":\"u\"},{\"modelRewrite\":\"v\",\"weight\":5}]}") "," REWRITE("llm-d.ai",
+                        "alien", "1", ",\"group\":\"inference.networking.x-k8s.io\"",
+                        RULE("z", "alien")));
         ck_assert_str_eq(rewritten("m"), "x ");
         ck_assert_str_eq(rewritten("w"), "v ");
         ck_assert_str_eq(rewritten("z"), "g ");
         ck_assert_ptr_null(ask(REW_X)); /* no longer reflected */
         event(REW, "MODIFIED", REWRITE("llm-d.ai", "exact", "4", "", ""));
         ck_assert_str_eq(rewritten("m"), "g ");
-        list(OBJ, "{\"apiVersion\":\"llm-d.ai/v1alpha2\",\"kind\":\"InferenceObjective\"," META("low", "1", "1", "")
-                ",\"spec\":{\"priority\":-5,\"poolRef\":{\"name\":\"p\"}}}");
+        list(OBJ,
+                "{\"apiVersion\":\"llm-d.ai/v1alpha2\",\"kind\":\"InferenceObjective\"," META("low",
+                        "1", "1", "") ",\"spec\":{\"priority\":-5,\"poolRef\":{\"name\":\"p\"}}}");
         ck_assert_int_eq(epp_models_priority(models, EPP_SLICE("low")), -5);
         ck_assert_int_eq(epp_models_priority(models, EPP_SLICE("none")), 0);
-        event(OBJ, "MODIFIED", "{\"apiVersion\":\"llm-d.ai/v1alpha2\",\"kind\":\"InferenceObjective\"," META("low", "1", "2", "")
-                ",\"spec\":{\"poolRef\":{\"name\":\"p\"}}}");
+        event(OBJ, "MODIFIED",
+                "{\"apiVersion\":\"llm-d.ai/v1alpha2\",\"kind\":\"InferenceObjective\"," META(
+                        "low", "1", "2", "") ",\"spec\":{\"poolRef\":{\"name\":\"p\"}}}");
         ck_assert_int_eq(epp_models_priority(models, EPP_SLICE("low")), 0);
         stop();
 }
@@ -442,7 +504,8 @@ START_TEST(readiness)
         ck_assert_str_eq(why, "the inferenceobjectives have not been listed yet");
         now += 10000001;
         ck_assert(epp_cluster_next(c) <= now);
-        ck_assert(epp_cluster_ready(c, now, &why)); /* without the rest, after 10 s; no pods is fine */
+        ck_assert(epp_cluster_ready(
+                c, now, &why)); /* without the rest, after 10 s; no pods is fine */
         refuse(OBJ, 500);
         ck_assert(epp_cluster_ready(c, now, &why));
         stop();
@@ -454,15 +517,28 @@ START_TEST(by_selector)
         static const struct {
                 const char *text, *query; /* NULL: refused */
         } rows[] = {
-                { "a=b", "labelSelector=a%3Db" }, { "", "" }, { "a,!b,c!=d", "labelSelector=a%2C%21b%2Cc%21%3Dd" },
-                { "k in (a,,b), x notin (y)", "labelSelector=k%20in%20%28a%2C%2Cb%29%2C%20x%20notin%20%28y%29" },
-                { "ex.com/k==v", "labelSelector=ex.com%2Fk%3D%3Dv" }, { "n>1,m<-2", "labelSelector=n%3E1%2Cm%3C-2" },
-                { "k=", "labelSelector=k%3D" }, { "=v", NULL }, { "a b", NULL }, { "k in a", NULL }, { "k in (a", NULL },
-                { "n>x", NULL }, { "a,", NULL }, { "a;b", NULL }, { "k=a/b", NULL },
+                { "a=b", "labelSelector=a%3Db" },
+                { "", "" },
+                { "a,!b,c!=d", "labelSelector=a%2C%21b%2Cc%21%3Dd" },
+                { "k in (a,,b), x notin (y)",
+                        "labelSelector=k%20in%20%28a%2C%2Cb%29%2C%20x%20notin%20%28y%29" },
+                { "ex.com/k==v", "labelSelector=ex.com%2Fk%3D%3Dv" },
+                { "n>1,m<-2", "labelSelector=n%3E1%2Cm%3C-2" },
+                { "k=", "labelSelector=k%3D" },
+                { "=v", NULL },
+                { "a b", NULL },
+                { "k in a", NULL },
+                { "k in (a", NULL },
+                { "n>x", NULL },
+                { "a,", NULL },
+                { "a;b", NULL },
+                { "k=a/b", NULL },
         };
 
         for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-                struct epp_cluster_config cfg = { .selector = epp_slice_str(rows[i].text), .ports = { 80, 81 }, .n_ports = 2 };
+                struct epp_cluster_config cfg = {
+                        .selector = epp_slice_str(rows[i].text), .ports = { 80, 81 }, .n_ports = 2
+                };
                 char url[256];
 
                 if (!rows[i].query) {
@@ -474,7 +550,8 @@ START_TEST(by_selector)
                         continue;
                 }
                 start_with(cfg);
-                snprintf(url, sizeof(url), "/api/v1/namespaces/n/pods?limit=500%s%s", *rows[i].query ? "&" : "", rows[i].query);
+                snprintf(url, sizeof(url), "/api/v1/namespaces/n/pods?limit=500%s%s",
+                        *rows[i].query ? "&" : "", rows[i].query);
                 ck_assert_str_eq(ask(PODS), url);
                 ck_assert_ptr_null(ask(V1));
                 list(PODS, POD("a", "1", "1", "1.1.1.1", "True", ""));
@@ -484,5 +561,5 @@ START_TEST(by_selector)
 }
 END_TEST
 
-UNIT_MAIN("cluster", pods_of_a_pool, identity, ports, selector_changes, pool_goes_and_comes, groups, the_models,
-        rewrites_and_objectives, readiness, by_selector)
+UNIT_MAIN("cluster", pods_of_a_pool, identity, ports, selector_changes, pool_goes_and_comes, groups,
+        the_models, rewrites_and_objectives, readiness, by_selector)

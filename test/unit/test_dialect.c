@@ -87,17 +87,25 @@ static const struct {
         { "/v1/completions", "\xef\xbb", "the body is empty" },
         { "/v1/completions", "nope", "the body is not JSON: a value was expected at byte 1" },
         { "/v1/completions", M, "the body is not JSON: the document is not complete at byte 13" },
-        { "/v1/completions", M "\"prompt\":\"x\"}x", "the body is not JSON: data behind the document at byte 26" },
-        { "/v1/completions", M "'a'}", "the body is not JSON: a key in double quotes was expected at byte 13" },
-        { "/v1/completions", M "\"a\" 1}", "the body is not JSON: a colon was expected at byte 17" },
+        { "/v1/completions", M "\"prompt\":\"x\"}x",
+                "the body is not JSON: data behind the document at byte 26" },
+        { "/v1/completions", M "'a'}",
+                "the body is not JSON: a key in double quotes was expected at byte 13" },
+        { "/v1/completions", M "\"a\" 1}",
+                "the body is not JSON: a colon was expected at byte 17" },
         { "/v1/completions", M "\"a\":1 2}",
                 "the body is not JSON: a comma or a closing bracket was expected at byte 19" },
-        { "/v1/completions", M "\"a\":\"\n\"}", "the body is not JSON: control character in a string at byte 18" },
-        { "/v1/completions", M "\"a\":\"\\x\"}", "the body is not JSON: unknown escape in a string at byte 19" },
-        { "/v1/completions", M "\"a\":\"\\u12g4\"}", "the body is not JSON: bad \\u escape at byte 22" },
+        { "/v1/completions", M "\"a\":\"\n\"}",
+                "the body is not JSON: control character in a string at byte 18" },
+        { "/v1/completions", M "\"a\":\"\\x\"}",
+                "the body is not JSON: unknown escape in a string at byte 19" },
+        { "/v1/completions", M "\"a\":\"\\u12g4\"}",
+                "the body is not JSON: bad \\u escape at byte 22" },
         { "/v1/completions", M "\"a\":01}", "the body is not JSON: bad number at byte 18" },
-        { "/v1/completions", M "\"a\":NaN}", "the body is not JSON: a value was expected at byte 17" },
-        { "/v1/completions", M "\"a\":Infinity}", "the body is not JSON: a value was expected at byte 17" },
+        { "/v1/completions", M "\"a\":NaN}",
+                "the body is not JSON: a value was expected at byte 17" },
+        { "/v1/completions", M "\"a\":Infinity}",
+                "the body is not JSON: a value was expected at byte 17" },
         { "/v1/completions", "null", "the body is not a JSON object" },
         { "/v1/completions", "[]", "the body is not a JSON object" },
         { "/v1/completions", "[\"model\",\"m\"]", "the body is not a JSON object" },
@@ -111,15 +119,20 @@ static const struct {
         { "/v1/completions", "{\"model\\u0000\":\"m\",\"prompt\":\"x\"}", MISSING },
         { "/v1/completions", "{\"model\":1,\"prompt\":\"x\"}", MISSING ": it is not a string" },
         { "/v1/completions", "{\"model\":null,\"prompt\":\"x\"}", MISSING ": it is not a string" },
-        { "/v1/completions", "{\"model\":[\"m\"],\"prompt\":\"x\"}", MISSING ": it is not a string" },
+        { "/v1/completions", "{\"model\":[\"m\"],\"prompt\":\"x\"}",
+                MISSING ": it is not a string" },
         { "/v1/completions", "{\"model\":\"m\",\"model\":{}}", MISSING ": it is not a string" },
         { "/v1/completions", "{\"model\":\"\",\"prompt\":\"x\"}", MISSING ": it is empty" },
-        { "/v1/completions", "{\"model\":\"a\\n\",\"prompt\":\"x\"}", "the model name holds a control character" },
+        { "/v1/completions", "{\"model\":\"a\\n\",\"prompt\":\"x\"}",
+                "the model name holds a control character" },
         { "/v1/completions", "{\"model\":\"a\\u007f\",\"prompt\":\"x\"}",
                 "the model name holds a control character" },
-        { "/v1/completions", "{\"model\":\"a\xff\",\"prompt\":\"x\"}", "the model name is not UTF-8" },
-        { "/v1/completions", "{\"model\":\"\xed\xa0\x80\",\"prompt\":\"x\"}", "the model name is not UTF-8" },
-        { "/v1/completions", "{\"model\":\"\xc0\x80\",\"prompt\":\"x\"}", "the model name is not UTF-8" },
+        { "/v1/completions", "{\"model\":\"a\xff\",\"prompt\":\"x\"}",
+                "the model name is not UTF-8" },
+        { "/v1/completions", "{\"model\":\"\xed\xa0\x80\",\"prompt\":\"x\"}",
+                "the model name is not UTF-8" },
+        { "/v1/completions", "{\"model\":\"\xc0\x80\",\"prompt\":\"x\"}",
+                "the model name is not UTF-8" },
         { "/v1/completions", "{\"mod\\u0065l\":\"m\",\"prompt\":\"x\"}", NULL },
         { "/v1/completions", "{\"model\":1,\"prompt\":\"x\",\"model\":\"m\"}", NULL },
         { "/v1/completions", "\xef\xbb\xbf{\"model\":\"m\",\"prompt\":\"x\"} \n", NULL },
@@ -194,11 +207,14 @@ START_TEST(requirements)
         for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
                 for (size_t step = 1; step < 80; step++) {
                         char buf[160];
-                        const char *got = check(bodies[i].path, bodies[i].body, step, buf, sizeof(buf));
+                        const char *got = check(
+                                bodies[i].path, bodies[i].body, step, buf, sizeof(buf));
 
                         ck_assert_msg(got == bodies[i].wrong ||
-                                (got && bodies[i].wrong && strcmp(got, bodies[i].wrong) == 0),
-                                "%s %s by %zu: %s", bodies[i].path, bodies[i].body, step, got ? got : "good");
+                                        (got && bodies[i].wrong &&
+                                                strcmp(got, bodies[i].wrong) == 0),
+                                "%s %s by %zu: %s", bodies[i].path, bodies[i].body, step,
+                                got ? got : "good");
                 }
         }
 }

@@ -18,7 +18,8 @@ static struct {
 static const struct epp_log quiet = { .level = EPP_LOG_ERROR };
 
 static void
-add_model(const char *name, enum epp_criticality c, const char *t1, uint32_t w1, const char *t2, uint32_t w2)
+add_model(const char *name, enum epp_criticality c, const char *t1, uint32_t w1, const char *t2,
+        uint32_t w2)
 {
         struct epp_target t[] = { { epp_slice_str(t1), w1, 0 }, { epp_slice_str(t2), w2, 0 } };
 
@@ -40,7 +41,9 @@ world_init(bool with_models)
         memset(&w, 0, sizeof(w));
         ck_assert_int_eq(epp_pool_new(1, &w.pool), 0);
         ck_assert_int_eq(epp_models_new(1, &w.models), 0);
-        ck_assert_int_eq(epp_sched_new(EPP_TREE_V03, &epp_thresholds_default, epp_plugins, 7, &w.d.sched), 0);
+        ck_assert_int_eq(
+                epp_sched_new(EPP_TREE_V03, &epp_thresholds_default, epp_plugins, 7, &w.d.sched),
+                0);
         add_endpoint("a", "10.0.0.1:80");
         if (with_models) {
                 add_model("known", EPP_CRITICAL, "known-v1", 0, NULL, 0);
@@ -90,7 +93,8 @@ ask(const char *path, const char *body, const char *subset)
 #define C "/v1/completions"
 #define BODY(model) "{\"model\":" model ",\"prompt\":\"x\"}"
 #define BAD "inference error: BadRequest - "
-#define NONE(name) "inference error: BadConfiguration - no InferenceModel is named \"" name "\" in this pool"
+#define NONE(name)                                                                                 \
+        "inference error: BadConfiguration - no InferenceModel is named \"" name "\" in this pool"
 #define NO_MODEL BAD "model not found in request body"
 #define TEN "0123456789"
 #define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
@@ -125,7 +129,8 @@ static const struct {
         { R, false, C, BODY("\"unknown\""), 404, NONE("unknown"), false },
         { P, false, C, BODY("\"unknown\""), 0, NULL, false },
         { R, true, C, BODY("\"" HUNDRED HUNDRED "\""), 404, NONE(HUNDRED TEN TEN), false },
-        { R, true, C, BODY("\"" HUNDRED TEN "012345678\xc3\xa9\""), 404, NONE(HUNDRED TEN "012345678"), false },
+        { R, true, C, BODY("\"" HUNDRED TEN "012345678\xc3\xa9\""), 404,
+                NONE(HUNDRED TEN "012345678"), false },
         { R, true, C, BODY("\"a%s%n\""), 404, NONE("a%s%n"), false },
         /* None at all: 400 in every mode. */
         { A, true, C, "{\"prompt\":\"x\"}", 400, NO_MODEL, false },
@@ -134,30 +139,37 @@ static const struct {
         { R, true, C, BODY("\"\""), 400, NO_MODEL ": it is empty", false },
         { P, false, C, BODY("7"), 400, NO_MODEL ": it is not a string", false },
         { A, false, C, BODY("null"), 400, NO_MODEL ": it is not a string", false },
-        { P, false, C, BODY("\"a\\u0000\""), 400, BAD "the model name holds a control character", false },
+        { P, false, C, BODY("\"a\\u0000\""), 400, BAD "the model name holds a control character",
+                false },
         { P, false, C, BODY("\"\xff\""), 400, BAD "the model name is not UTF-8", false },
         { P, false, C, "", 400, BAD "the body is empty", false },
-        { P, false, C, "nope", 400, BAD "the body is not JSON: a value was expected at byte 1", false },
+        { P, false, C, "nope", 400, BAD "the body is not JSON: a value was expected at byte 1",
+                false },
         { P, false, C, "{\"model\":\"m", 400,
                 BAD "the body is not JSON: the document is not complete at byte 11", false },
         { P, false, C, "[]", 400, BAD "the body is not a JSON object", false },
-        { P, false, C, "{\"model\":\"m\"}", 400, BAD "invalid completions request: must have prompt field",
-                false },
+        { P, false, C, "{\"model\":\"m\"}", 400,
+                BAD "invalid completions request: must have prompt field", false },
         /* Repeated: the last counts, all become the same where they differ (R3 - R5). */
-        { R, true, C, "{\"model\":\"nobody\",\"prompt\":\"x\",\"model\":\"known\"}", 0, "known-v1", false },
-        { R, true, C, "{\"model\":\"known\",\"prompt\":\"x\",\"model\":\"nobody\"}", 404, NONE("nobody"), false },
-        { R, true, C, "{\"model\":\"nobody\",\"prompt\":\"x\",\"model\":\"plain\"}", 0, "plain", false },
+        { R, true, C, "{\"model\":\"nobody\",\"prompt\":\"x\",\"model\":\"known\"}", 0, "known-v1",
+                false },
+        { R, true, C, "{\"model\":\"known\",\"prompt\":\"x\",\"model\":\"nobody\"}", 404,
+                NONE("nobody"), false },
+        { R, true, C, "{\"model\":\"nobody\",\"prompt\":\"x\",\"model\":\"plain\"}", 0, "plain",
+                false },
         { R, true, C, "{\"model\":[1],\"prompt\":\"x\",\"model\":\"plain\"}", 0, "plain", false },
-        { R, true, C, "{\"model\":\"plain\",\"prompt\":\"x\",\"model\":\"pl\\u0061in\"}", 0, NULL, false },
+        { R, true, C, "{\"model\":\"plain\",\"prompt\":\"x\",\"model\":\"pl\\u0061in\"}", 0, NULL,
+                false },
         { A, false, C, "{\"model\":\"a\",\"prompt\":\"x\",\"model\":\"b\"}", 0, "b", false },
         { A, false, C, "{\"model\":\"b\",\"prompt\":\"x\",\"model\":\"b\"}", 0, NULL, false },
-        { A, false, C, "{\"model\":\"b\",\"prompt\":\"x\",\"model\":7}", 400, NO_MODEL ": it is not a string",
-                false },
+        { A, false, C, "{\"model\":\"b\",\"prompt\":\"x\",\"model\":7}", 400,
+                NO_MODEL ": it is not a string", false },
         /* Unknown paths: an object with a string model is checked, everything else passes. */
         { R, true, "/tokenize", "{\"model\":\"known\"}", 0, "known-v1", false },
         { R, true, "/tokenize", "{\"model\":\"unknown\"}", 404, NONE("unknown"), false },
         { R, true, "/tokenize", "{\"model\":\"\"}", 400, NO_MODEL ": it is empty", false },
-        { R, true, "/tokenize", "{\"model\":\"\\n\"}", 400, BAD "the model name holds a control character", false },
+        { R, true, "/tokenize", "{\"model\":\"\\n\"}", 400,
+                BAD "the model name holds a control character", false },
         { P, true, "/tokenize", "{\"model\":\"unknown\"}", 0, NULL, false },
         { P, true, "/tokenize", "{\"model\":\"\"}", 0, NULL, true },
         { A, false, "/tokenize", "{\"model\":\"a\",\"model\":\"b\"}", 0, NULL, false },
@@ -184,13 +196,17 @@ check_row(size_t i)
         ck_assert_msg(v.http == rows[i].http, "row %zu: %d %s", i, v.http, v.http ? v.text : "");
         if (v.http) {
                 ck_assert_msg(strcmp(v.text, rows[i].says) == 0, "row %zu: %s", i, v.text);
-                ck_assert_uint_eq(w.d.stats.refused[v.http == 404 ? EPP_REF_NOT_FOUND : EPP_REF_BAD_REQUEST], 1);
+                ck_assert_uint_eq(
+                        w.d.stats.refused[v.http == 404 ? EPP_REF_NOT_FOUND : EPP_REF_BAD_REQUEST],
+                        1);
                 ck_assert_ptr_null(v.reason);
         } else {
                 ck_assert_str_eq(v.endpoint, "10.0.0.1:80");
-                ck_assert_msg(v.rename == (rows[i].says != NULL), "row %zu: rename %d", i, v.rename);
+                ck_assert_msg(
+                        v.rename == (rows[i].says != NULL), "row %zu: rename %d", i, v.rename);
                 if (v.rename)
-                        ck_assert_msg(epp_slice_eq(v.model, epp_slice_str(rows[i].says)), "row %zu", i);
+                        ck_assert_msg(
+                                epp_slice_eq(v.model, epp_slice_str(rows[i].says)), "row %zu", i);
         }
         ck_assert_msg(w.d.stats.unchecked == rows[i].unchecked, "row %zu: unchecked", i);
         ck_assert_uint_eq(w.d.stats.requests, 1);
@@ -213,9 +229,9 @@ START_TEST(model_keys)
                 bool differ;
                 const char *model;
                 int http;
-        } keys[] = { { 64, true, "known", 0 }, { 64, false, "known", 0 }, { 65, true, "known", 400 },
-                { 65, false, "known", 400 }, { 65, false, "itself", 0 }, { 65, true, "itself", 400 },
-                { 1000, false, "itself", 0 } };
+        } keys[] = { { 64, true, "known", 0 }, { 64, false, "known", 0 },
+                { 65, true, "known", 400 }, { 65, false, "known", 400 }, { 65, false, "itself", 0 },
+                { 65, true, "itself", 400 }, { 1000, false, "itself", 0 } };
 
         world_init(true);
         for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
@@ -227,7 +243,8 @@ START_TEST(model_keys)
                 for (size_t k = 0; k < keys[i].n; k++) {
                         bool other = keys[i].differ && k == 0;
 
-                        snprintf(one, sizeof(one), ",\"model\":\"%s\"", other ? "other" : keys[i].model);
+                        snprintf(one, sizeof(one), ",\"model\":\"%s\"",
+                                other ? "other" : keys[i].model);
                         ck_assert_int_eq(epp_buf_append(&b, epp_slice_str(one)), 0);
                 }
                 ck_assert_int_eq(epp_buf_append(&b, epp_slice("}", 2)), 0);
@@ -280,7 +297,8 @@ START_TEST(not_ready)
         w.d.ready = false;
         v = ask(C, BODY("\"unknown\""), NULL);
         ck_assert_int_eq(v.http, 503);
-        ck_assert_str_eq(v.text, "inference error: ServiceUnavailable - the pool has not been read yet");
+        ck_assert_str_eq(
+                v.text, "inference error: ServiceUnavailable - the pool has not been read yet");
         w.d.ready = true;
         ck_assert_int_eq(ask(C, BODY("\"unknown\""), NULL).http, 404);
         world_fini();
@@ -291,7 +309,8 @@ START_TEST(swap)
 {
         world_init(false);
         ck_assert_int_eq(ask(C, BODY("\"late\""), NULL).http, 0);
-        add_model("first", EPP_STANDARD, NULL, 0, NULL, 0); /* from the first model on (decisions 12) */
+        add_model("first", EPP_STANDARD, NULL, 0, NULL,
+                0); /* from the first model on (decisions 12) */
         ck_assert_int_eq(ask(C, BODY("\"late\""), NULL).http, 404);
         w.d.models = NULL;
         ck_assert_int_eq(ask(C, BODY("\"late\""), NULL).http, 0);
@@ -320,7 +339,8 @@ START_TEST(subset)
                 size_t k = i / 2;
 
                 v = ask(C, i & 1 ? BODY("\"m\"") : NULL, hints[k].subset);
-                ck_assert_msg(v.http == (hints[k].pick ? 0 : 503), "%s: %d", hints[k].subset, v.http);
+                ck_assert_msg(
+                        v.http == (hints[k].pick ? 0 : 503), "%s: %d", hints[k].subset, v.http);
                 if (hints[k].pick)
                         ck_assert_str_eq(v.endpoint, hints[k].pick);
                 else
@@ -342,7 +362,8 @@ START_TEST(saturated)
         ck_assert_int_eq(v.http, 429);
         ck_assert_str_eq(v.reason, "rejected-saturated");
         ck_assert_str_eq(v.text,
-                "inference error: ResourceExhausted - system saturated, non-critical request dropped");
+                "inference error: ResourceExhausted - system saturated, non-critical request "
+                "dropped");
         ck_assert_int_eq(ask(C, BODY("\"plain\""), NULL).http, 429);
         w.d.models = NULL; /* nothing matched: never shed (decisions 13) */
         ck_assert_int_eq(ask(C, BODY("\"shed\""), NULL).http, 0);
@@ -357,7 +378,9 @@ END_TEST
 /* What the end of a request adds up to; an endpoint may be gone by then. */
 START_TEST(outcomes)
 {
-        struct epp_ask q = { .dialect = epp_dialect_of(epp_slice_str(C)), .scan = &w.scan, .now = 2 };
+        struct epp_ask q = {
+                .dialect = epp_dialect_of(epp_slice_str(C)), .scan = &w.scan, .now = 2
+        };
         struct epp_outcome o[] = {
                 { .status = 200, .complete = true, .first_us = 100, .bytes = 10,
                         .usage = { 1, 2, 3, 4, false } },

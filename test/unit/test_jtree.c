@@ -5,10 +5,13 @@
 
 static const struct epp_jkeep meta[] = { { "name", NULL }, { "labels", NULL }, { NULL, NULL } };
 static const struct epp_jkeep cond[] = { { "type", NULL }, { "status", NULL }, { NULL, NULL } };
-static const struct epp_jkeep status[] = { { "podIP", NULL }, { "conditions", cond }, { NULL, NULL } };
-static const struct epp_jkeep pod[] = { { "metadata", meta }, { "status", status }, { NULL, NULL } };
+static const struct epp_jkeep status[] = { { "podIP", NULL }, { "conditions", cond },
+        { NULL, NULL } };
+static const struct epp_jkeep pod[] = { { "metadata", meta }, { "status", status },
+        { NULL, NULL } };
 static const struct epp_jkeep list_meta[] = { { "resourceVersion", NULL }, { NULL, NULL } };
-static const struct epp_jkeep list[] = { { "metadata", list_meta }, { "items", pod }, { NULL, NULL } };
+static const struct epp_jkeep list[] = { { "metadata", list_meta }, { "items", pod },
+        { NULL, NULL } };
 static const struct epp_jkeep event[] = { { "type", NULL }, { "object", pod }, { NULL, NULL } };
 static const struct epp_jkeep all[] = { { "*", NULL }, { NULL, NULL } };
 
@@ -82,31 +85,50 @@ static const struct {
         const struct epp_jkeep *keep;
         const char *each, *text, *expect;
 } rows[] = {
-        { event, NULL, "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"a\",\"x\":{\"y\":[1,{}]}},"
-                "\"spec\":{\"c\":[{\"image\":\"}]\"}]}}}\n", "D{object:{metadata:{name:'a}},type:'ADDED};" },
-        { event, NULL, "{\"object\":{},\"type\":\"A\"}{\"type\":\"B\"} \n\n{}", "D{type:'A,object:{}};D{type:'B};D{};" },
-        { list, "items", "{\"kind\":\"PodList\",\"items\":[{\"metadata\":{\"name\":\"a\"}},{\"metadata\":{\"name\":\"b\","
-                "\"labels\":{\"k\":\"v\",\"l\":\"\"}}}],\"metadata\":{\"resourceVersion\":\"7\",\"z\":1}}",
+        { event, NULL,
+                "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"a\",\"x\":{\"y\":[1,{}]}}"
+                ","
+                "\"spec\":{\"c\":[{\"image\":\"}]\"}]}}}\n",
+                "D{object:{metadata:{name:'a}},type:'ADDED};" },
+        { event, NULL, "{\"object\":{},\"type\":\"A\"}{\"type\":\"B\"} \n\n{}",
+                "D{type:'A,object:{}};D{type:'B};D{};" },
+        { list, "items",
+                "{\"kind\":\"PodList\",\"items\":[{\"metadata\":{\"name\":\"a\"}},{\"metadata\":{"
+                "\"name\":\"b\","
+                "\"labels\":{\"k\":\"v\",\"l\":\"\"}}}],\"metadata\":{\"resourceVersion\":\"7\","
+                "\"z\":1}}",
                 "I{metadata:{name:'a}};I{metadata:{labels:{l:',k:'v},name:'b}};"
                 "D{metadata:{resourceVersion:'7},items:[]};" },
         { list, "items", "{\"items\":null,\"metadata\":{\"resourceVersion\":\"7\"}}",
                 "D{metadata:{resourceVersion:'7},items:-};" },
         { list, "items", "{\"items\":[1,\"two\",null,[3]]}", "I1;I'two;I-;I[3];D{items:[]};" },
-        { pod, NULL, "{\"status\":{\"podIP\":\"::1\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"x\":0},"
-                "{\"type\":\"B\"}]}}", "D{status:{conditions:[{status:'True,type:'Ready},{type:'B}],podIP:'::1}};" },
+        { pod, NULL,
+                "{\"status\":{\"podIP\":\"::1\",\"conditions\":[{\"type\":\"Ready\",\"status\":"
+                "\"True\",\"x\":0},"
+                "{\"type\":\"B\"}]}}",
+                "D{status:{conditions:[{status:'True,type:'Ready},{type:'B}],podIP:'::1}};" },
         { all, NULL, "{\"a\":1,\"a\":2}", "D{a:2,a:1};" }, /* the last is found first */
         { all, NULL, "{\"a\":\"\\u0041\\\"\\\\\\/\\b\\n\\u00e9\\u20AC\\ud83d\\ude00\\u0000\"}",
                 "D{a:'A\"\\/\b\n\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80@};" },
-        { all, NULL, "{\"a\":\"\\ud83dx\\ude00\\ud83d\"}", "D{a:'\xef\xbf\xbdx\xef\xbf\xbd\xef\xbf\xbd};" },
+        { all, NULL, "{\"a\":\"\\ud83dx\\ude00\\ud83d\"}",
+                "D{a:'\xef\xbf\xbdx\xef\xbf\xbd\xef\xbf\xbd};" },
         { all, NULL, "{\"\\u0061b\":-1.5e+3,\"t\":true,\"f\":false,\"n\":null,\"l\":[[],{}]}",
                 "D{l:[[],{}],n:-,f:false,t:true,ab:-1.5e+3};" },
         { all, NULL, " 42 \"x\" [1] null ", "D42;D'x;D[1];D-;" },
         { all, NULL, "{ \"a\" :\r\n[ 1 , 2 ]\t}", "D{a:[1,2]};" },
-        { all, NULL, "{\"a\":1]", E }, { all, NULL, "[1}", E }, { all, NULL, "{\"a\" 1}", E },
-        { all, NULL, "{a:1}", E }, { all, NULL, "{\"a\":nul}", E }, { all, NULL, "{\"a\":\"\\x\"}", E },
-        { all, NULL, "{\"a\":\"\\u12g4\"}", E }, { all, NULL, "}", E }, { all, NULL, "<html>", E },
-        { all, NULL, "{\"a\":\"\n\"}", E }, { all, NULL, "404 page not found\n", "D404;" E },
-        { pod, NULL, "{\"spec\":{\"a\":[{\"b\":\"]\\\"}\"}]},\"metadata\":{\"name\":\"n\"}}", "D{metadata:{name:'n}};" },
+        { all, NULL, "{\"a\":1]", E },
+        { all, NULL, "[1}", E },
+        { all, NULL, "{\"a\" 1}", E },
+        { all, NULL, "{a:1}", E },
+        { all, NULL, "{\"a\":nul}", E },
+        { all, NULL, "{\"a\":\"\\x\"}", E },
+        { all, NULL, "{\"a\":\"\\u12g4\"}", E },
+        { all, NULL, "}", E },
+        { all, NULL, "<html>", E },
+        { all, NULL, "{\"a\":\"\n\"}", E },
+        { all, NULL, "404 page not found\n", "D404;" E },
+        { pod, NULL, "{\"spec\":{\"a\":[{\"b\":\"]\\\"}\"}]},\"metadata\":{\"name\":\"n\"}}",
+                "D{metadata:{name:'n}};" },
 };
 
 /* Feeds <text> in pieces of <size>, after a first of <first>. */
@@ -139,8 +161,9 @@ START_TEST(documents)
 
                 for (size_t cut = 0; cut <= n; cut++) {
                         feed(i, cut ? cut : 1, cut ? n : 1);
-                        ck_assert_msg(strcmp(out, rows[i].expect) == 0, "%s cut at %zu\nwanted %s\ngot    %s",
-                                rows[i].text, cut, rows[i].expect, out);
+                        ck_assert_msg(strcmp(out, rows[i].expect) == 0,
+                                "%s cut at %zu\nwanted %s\ngot    %s", rows[i].text, cut,
+                                rows[i].expect, out);
                 }
         }
 }
@@ -157,8 +180,10 @@ START_TEST(large)
         for (int kept = 0; kept < 2; kept++) {
                 at = 0;
                 ck_assert_int_eq(epp_jtree_new(list, "items", 4096, &ops, NULL, &t), 0);
-                ck_assert_int_eq(epp_jtree_feed(t, kept ? EPP_SLICE("{\"items\":[{\"metadata\":{\"name\":\"")
-                                                        : EPP_SLICE("{\"items\":[{\"metadata\":{\"no\":\"")), 0);
+                ck_assert_int_eq(epp_jtree_feed(t,
+                                         kept ? EPP_SLICE("{\"items\":[{\"metadata\":{\"name\":\"")
+                                              : EPP_SLICE("{\"items\":[{\"metadata\":{\"no\":\"")),
+                        0);
                 ck_assert_int_eq(epp_jtree_feed(t, epp_slice(big, 1 << 20)), 0);
                 ck_assert_int_eq(epp_jtree_feed(t, epp_slice(tail, sizeof(tail) - 1)), 0);
                 ck_assert_str_eq(out, kept ? "!;I{metadata:{name:'b}};D{items:[]};"

@@ -420,16 +420,45 @@ END_TEST
 static const struct {
         const char *text, *out; /* NULL: refused */
 } specs[] = {
-        { "", "-" }, { "  ", "-" }, { "m", "m" }, { " m ", "m" }, { "m{a=b}", "m|a=b" },
-        { "m{a=\"b\"}", "m|a=b" }, { "m{ a = b , c = d }", "m|a=b|c=d" },
-        { "m { a = \"b\" , c = \"d\" } ", "m|a=b|c=d" }, { "m{}", "m" }, { "m{ }", "m" },
-        { "m{a}", NULL }, { "m{a=}", NULL }, { "m{a=\"\"}", "m|a=" }, { "m{a=b", NULL }, { "m a=b}", NULL },
-        { "m{a=b}x", NULL }, { "{a=b}", NULL }, { "m{a=~b}", "m|a=~b" }, { "m{a=~\"b\"}", NULL },
-        { "m{a!=b}", NULL }, { "m{a!=\"b\"}", NULL }, { "m{a=b,}", "m|a=b" },
-        { "m{a=\"b,c\"}", "m|a=b,c" }, { "m{a=\"b}", NULL }, { "m{a=\"b\"c}", NULL },
-        { "m{__a=b}", "m|__a=b" }, { "vllm:num_x1", "vllm:num_x1" }, { ":m", ":m" }, { "m-n", NULL },
-        { "m n", NULL }, { "m.n", NULL }, { "1m", NULL }, { "m{1a=b}", NULL }, { "m{,}", NULL },
-        { "m{a=b,,c=d}", NULL }, { "m{a=b c}", "m|a=b c" }, { "m{", NULL }, { "{}", NULL }, { "}", NULL },
+        { "", "-" },
+        { "  ", "-" },
+        { "m", "m" },
+        { " m ", "m" },
+        { "m{a=b}", "m|a=b" },
+        { "m{a=\"b\"}", "m|a=b" },
+        { "m{ a = b , c = d }", "m|a=b|c=d" },
+        { "m { a = \"b\" , c = \"d\" } ", "m|a=b|c=d" },
+        { "m{}", "m" },
+        { "m{ }", "m" },
+        { "m{a}", NULL },
+        { "m{a=}", NULL },
+        { "m{a=\"\"}", "m|a=" },
+        { "m{a=b", NULL },
+        { "m a=b}", NULL },
+        { "m{a=b}x", NULL },
+        { "{a=b}", NULL },
+        { "m{a=~b}", "m|a=~b" },
+        { "m{a=~\"b\"}", NULL },
+        { "m{a!=b}", NULL },
+        { "m{a!=\"b\"}", NULL },
+        { "m{a=b,}", "m|a=b" },
+        { "m{a=\"b,c\"}", "m|a=b,c" },
+        { "m{a=\"b}", NULL },
+        { "m{a=\"b\"c}", NULL },
+        { "m{__a=b}", "m|__a=b" },
+        { "vllm:num_x1", "vllm:num_x1" },
+        { ":m", ":m" },
+        { "m-n", NULL },
+        { "m n", NULL },
+        { "m.n", NULL },
+        { "1m", NULL },
+        { "m{1a=b}", NULL },
+        { "m{,}", NULL },
+        { "m{a=b,,c=d}", NULL },
+        { "m{a=b c}", "m|a=b c" },
+        { "m{", NULL },
+        { "{}", NULL },
+        { "}", NULL },
         { "m{a=1,b=2,c=3,d=4,e=5,f=6,g=7,h=8}", "m|a=1|b=2|c=3|d=4|e=5|f=6|g=7|h=8" },
         { "m{a=1,b=2,c=3,d=4,e=5,f=6,g=7,h=8,i=9}", NULL },
 };
@@ -466,10 +495,13 @@ START_TEST(spec_matches)
                 const char *spec, *page;
                 int64_t waiting; /* 55: none matched */
         } rows[] = {
-                { "a", "a{x=\"1\"} 2\na{x=\"2\"} 3\n", 2 }, { "a{x=2}", "a{x=\"1\"} 2\na{x=\"2\"} 3\n", 3 },
+                { "a", "a{x=\"1\"} 2\na{x=\"2\"} 3\n", 2 },
+                { "a{x=2}", "a{x=\"1\"} 2\na{x=\"2\"} 3\n", 3 },
                 { "a{x=2,y=1}", "a{x=\"2\"} 2\na{y=\"1\",z=\"\",x=\"2\"} 3\n", 3 },
-                { "a{x=2,y=1}", "a{x=\"2\",y=\"2\"} 2\n", 55 }, { "a{x=2}", "a{x=\"22\"} 2\na{X=\"2\"} 2\n", 55 },
-                { "a{x=\"\"}", "a 2\na{x=\"\"} 3\n", 3 }, { "a{x=\"1,2\"}", "a{x=\"1,2\"} 3\n", 3 },
+                { "a{x=2,y=1}", "a{x=\"2\",y=\"2\"} 2\n", 55 },
+                { "a{x=2}", "a{x=\"22\"} 2\na{X=\"2\"} 2\n", 55 },
+                { "a{x=\"\"}", "a 2\na{x=\"\"} 3\n", 3 },
+                { "a{x=\"1,2\"}", "a{x=\"1,2\"} 3\n", 3 },
                 { "", "a 2\n", 55 },
         };
 
@@ -489,5 +521,5 @@ START_TEST(spec_matches)
 }
 END_TEST
 
-UNIT_MAIN("load", spec_syntax, spec_matches, captured, values, several_rows, kv, cache_info, lora, lora_summed,
-        lora_labels, lora_many, states, engines)
+UNIT_MAIN("load", spec_syntax, spec_matches, captured, values, several_rows, kv, cache_info, lora,
+        lora_summed, lora_labels, lora_many, states, engines)

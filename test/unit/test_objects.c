@@ -123,18 +123,22 @@ static const struct {
                 "f:4: spec.targetPorts[].number: is there twice\n"
                 "f:4: spec.targetPorts[].number: must be a whole number from 1 to 65535\n"
                 "f:4: spec.targetPorts[].number: must be a whole number from 1 to 65535\n" },
-        { MODEL_HEAD "metadata: {name: a}\nspec: {modelName: \"" C257 "\", poolRef: {name: p}, targetModels: "
-                     "[{name: a, weight: 1000001}, {name: b, weight: \"1\"}, {name: [], weight: 1.5}]}\n",
+        { MODEL_HEAD "metadata: {name: a}\nspec: {modelName: \"" C257
+                     "\", poolRef: {name: p}, targetModels: "
+                     "[{name: a, weight: 1000001}, {name: b, weight: \"1\"}, {name: [], weight: "
+                     "1.5}]}\n",
                 "f:4: spec.modelName: is too long\n"
                 "f:4: spec.targetModels[].weight: must be a whole number from 1 to 1000000\n"
                 "f:4: spec.targetModels[].weight: must be a whole number from 1 to 1000000\n"
                 "f:4: spec.targetModels[].name: must be text\n"
                 "f:4: spec.targetModels[].weight: must be a whole number from 1 to 1000000\n" },
-        { MODEL_HEAD "metadata: {name: a}\nspec: {modelName: m, poolRef: {name: p}, targetModels: "
-                     "[{name: a}, {name: a}, {name: a}, {name: a}, {name: a}, {name: a}, {name: a}, "
-                     "{name: a}, {name: a}, {name: a},\n{name: a}]}\n",
+        { MODEL_HEAD
+                "metadata: {name: a}\nspec: {modelName: m, poolRef: {name: p}, targetModels: "
+                "[{name: a}, {name: a}, {name: a}, {name: a}, {name: a}, {name: a}, {name: a}, "
+                "{name: a}, {name: a}, {name: a},\n{name: a}]}\n",
                 "f:5: spec.targetModels: more than 10 targets\n" },
-        { MODEL_HEAD "metadata: {name: a}\nspec: {modelName: m, poolRef: {name: p}, targetModels: {}}\n",
+        { MODEL_HEAD
+                "metadata: {name: a}\nspec: {modelName: m, poolRef: {name: p}, targetModels: {}}\n",
                 "f:4: spec.targetModels: must be a list\n" },
         { "apiVersion: inference.networking.x-k8s.io/v1alpha2\nkind: InferencePool\nmetadata: {}\n"
           "spec: {targetPortNumber: 0, selector: []}\n",
@@ -160,11 +164,14 @@ static const struct {
                 "f:8: spec.rules[].targets[].weight: must be a whole number from 1 to 1000000\n"
                 "f:9: spec.rules[].matches: must be a list\n" },
         /* Both files' mistakes are told. */
-        { "a: 1\fb", "f:1: kind: is required\nf:1: apiVersion: is required\n"
-                     "g:1: is not a Kubernetes object\n" },
-        { POOL "---\n" MODEL_HEAD "metadata: {name: a}\nspec: {modelName: m, poolRef: {name: p}}\n---\n"
-          "apiVersion: inference.networking.x-k8s.io/v1alpha2\nkind: InferencePool\nmetadata: {name: p2}\n"
-          "spec: {targetPortNumber: 8000}\n",
+        { "a: 1\fb",
+                "f:1: kind: is required\nf:1: apiVersion: is required\n"
+                "g:1: is not a Kubernetes object\n" },
+        { POOL "---\n" MODEL_HEAD
+               "metadata: {name: a}\nspec: {modelName: m, poolRef: {name: p}}\n---\n"
+               "apiVersion: inference.networking.x-k8s.io/v1alpha2\nkind: InferencePool\nmetadata: "
+               "{name: p2}\n"
+               "spec: {targetPortNumber: 8000}\n",
                 "f:11: the objects name more than one pool: give --pool-name\n" },
         { POOL "---\n" MODEL_POOL("p", "x") "---\n" MODEL_POOL("p", "y"),
                 "f:11: the pool is in more than one namespace: give --pool-namespace\n" },
@@ -195,29 +202,40 @@ static const struct {
         const char *text;
         int criticality; /* of the winner; -1: none */
 } winners[] = {
-        { M("a", T("2025-01-01T00:00:00Z"), CRIT) M("b", T("2025-01-01T00:00:01Z"), SHED), EPP_CRITICAL },
-        { M("b", T("2025-01-01T00:00:01Z"), SHED) M("a", T("2025-01-01T00:00:00Z"), CRIT), EPP_CRITICAL },
-        { M("z", T("2024-12-31T23:59:59Z"), CRIT) M("b", T("2025-01-01T00:00:00Z"), SHED), EPP_CRITICAL },
+        { M("a", T("2025-01-01T00:00:00Z"), CRIT) M("b", T("2025-01-01T00:00:01Z"), SHED),
+                EPP_CRITICAL },
+        { M("b", T("2025-01-01T00:00:01Z"), SHED) M("a", T("2025-01-01T00:00:00Z"), CRIT),
+                EPP_CRITICAL },
+        { M("z", T("2024-12-31T23:59:59Z"), CRIT) M("b", T("2025-01-01T00:00:00Z"), SHED),
+                EPP_CRITICAL },
         /* The same second: the smaller name. */
-        { M("b", T("2025-01-01T00:00:00Z"), SHED) M("a", T("2025-01-01T00:00:00Z"), CRIT), EPP_CRITICAL },
-        { M("b", T("2025-01-01T00:00:00.9Z"), SHED) M("a", T("2025-01-01T00:00:00Z"), CRIT), EPP_CRITICAL },
-        { M("ab", T("2025-01-01T00:00:00Z"), SHED) M("a", T("2025-01-01T00:00:00Z"), CRIT), EPP_CRITICAL },
+        { M("b", T("2025-01-01T00:00:00Z"), SHED) M("a", T("2025-01-01T00:00:00Z"), CRIT),
+                EPP_CRITICAL },
+        { M("b", T("2025-01-01T00:00:00.9Z"), SHED) M("a", T("2025-01-01T00:00:00Z"), CRIT),
+                EPP_CRITICAL },
+        { M("ab", T("2025-01-01T00:00:00Z"), SHED) M("a", T("2025-01-01T00:00:00Z"), CRIT),
+                EPP_CRITICAL },
         /* No time, or none to read, is the newest. */
         { M("a", "", SHED) M("b", T("2025-01-01T00:00:00Z"), CRIT), EPP_CRITICAL },
         { M("a", T("yesterday"), SHED) M("b", T("2025-01-01T00:00:00Z"), CRIT), EPP_CRITICAL },
-        { M("a", T("2025-13-01T00:00:00Z"), SHED) M("b", T("2025-01-01T00:00:00Z"), CRIT), EPP_CRITICAL },
+        { M("a", T("2025-13-01T00:00:00Z"), SHED) M("b", T("2025-01-01T00:00:00Z"), CRIT),
+                EPP_CRITICAL },
         { M("b", "", SHED) M("a", "", CRIT), EPP_CRITICAL },
         /* The same object again replaces itself, older or not, in this file or the next. */
-        { M("a", T("2025-01-01T00:00:00Z"), SHED) M("a", T("2026-01-01T00:00:00Z"), CRIT), EPP_CRITICAL },
+        { M("a", T("2025-01-01T00:00:00Z"), SHED) M("a", T("2026-01-01T00:00:00Z"), CRIT),
+                EPP_CRITICAL },
         { M("a", "", SHED) "\f" M("a", "", CRIT), EPP_CRITICAL },
         { M("a", ", namespace: n", SHED) M("a", "", CRIT), EPP_CRITICAL },
         { M("a", T("2025-01-01T00:00:00Z"), SHED) MODEL_HEAD
-          "metadata: {name: a}\nspec: {modelName: other, poolRef: {name: p}}\n", -1 },
+                "metadata: {name: a}\nspec: {modelName: other, poolRef: {name: p}}\n",
+                -1 },
         /* Deleted, of another pool, of another namespace: the next one. */
-        { M("a", T("2025-01-01T00:00:00Z") GONE, SHED) M("b", T("2026-01-01T00:00:00Z"), CRIT), EPP_CRITICAL },
+        { M("a", T("2025-01-01T00:00:00Z") GONE, SHED) M("b", T("2026-01-01T00:00:00Z"), CRIT),
+                EPP_CRITICAL },
         { M("a", GONE, SHED), -1 },
         { M("a", ", namespace: other", SHED), -1 },
-        { MODEL_HEAD "metadata: {name: a}\nspec: {modelName: m, poolRef: {name: q}}\n---\n" M("b", "", CRIT),
+        { MODEL_HEAD "metadata: {name: a}\nspec: {modelName: m, poolRef: {name: q}}\n---\n" M(
+                  "b", "", CRIT),
                 EPP_CRITICAL },
         /* Absent and Standard are one. */
         { M("a", "", ""), EPP_STANDARD },
@@ -234,7 +252,8 @@ START_TEST(winner)
 
                 ck_assert_msg(m && !*said, "%zu: %s", i, said);
                 found = epp_models_find(m, EPP_SLICE("m"));
-                ck_assert_msg((found ? (int)found->criticality : -1) == winners[i].criticality, "%zu", i);
+                ck_assert_msg(
+                        (found ? (int)found->criticality : -1) == winners[i].criticality, "%zu", i);
                 epp_models_free(m);
         }
 }
@@ -276,10 +295,12 @@ START_TEST(which_pool)
                 { "z", "", POOL "---\n" MODEL_POOL("p", "x"), "z 1 0" },
                 { "", "", POOL "---\n" MODEL_POOL("q", "x"), "p 1 0" },
                 { "", "", POOL "---\n" MODEL_POOL("p", "x"), "p 0 1" },
-                { "p", "y", POOL "---\n" MODEL_POOL("p", "x") "---\n" MODEL_POOL("p", "y"), "p 1 1" },
-                { "", "prod", POOL "---\n" M("a", "", ""), "p 0 1" },  /* as kubectl apply -n prod */
+                { "p", "y", POOL "---\n" MODEL_POOL("p", "x") "---\n" MODEL_POOL("p", "y"),
+                        "p 1 1" },
+                { "", "prod", POOL "---\n" M("a", "", ""), "p 0 1" }, /* as kubectl apply -n prod */
                 { "p", "", M("a", "", ""), "p 0 1" },
-                /* the namespace comes from the pool's object; the two APIs' pools of one name are one */
+                /* the namespace comes from the pool's object; the two APIs' pools of one name are
+                   one */
                 { "", "", NULL, "p 0 1" },
         };
         char all[4096], got[80];
@@ -289,7 +310,8 @@ START_TEST(which_pool)
 
                 snprintf(all, sizeof(all), "%s", rows[i].text ? rows[i].text : v1_in_prod);
                 if (!rows[i].text)
-                        snprintf(all, sizeof(all), "%s" POOL "---\n" MODEL_POOL("p", "prod"), v1_in_prod);
+                        snprintf(all, sizeof(all), "%s" POOL "---\n" MODEL_POOL("p", "prod"),
+                                v1_in_prod);
                 m = read_files(rows[i].pool, rows[i].ns, all, got, sizeof(got));
                 ck_assert_msg(m != NULL, "%zu: %s", i, said);
                 snprintf(got + strlen(got), 8, " %zu", epp_models_count(m));
@@ -321,11 +343,16 @@ START_TEST(others)
                 ck_assert_int_eq(k.priority, rows[i].priority);
                 epp_doc_fini(&doc);
         }
-        ck_assert_int_eq(epp_doc_parse(EPP_SLICE("apiVersion: llm-d.ai/v1alpha2\n"
-                "kind: InferenceModelRewrite\nmetadata: {name: a, creationTimestamp: 1970-01-02T00:00:01Z}\n"
-                "spec: {poolRef: {name: p}, rules: [{targets: [{modelRewrite: x, weight: 5}, "
-                "{modelRewrite: \"\"}]}, {matches: [{model: {value: m, type: Exact}}, {model: {value: n}}]}]}"),
-                &doc), 0);
+        ck_assert_int_eq(
+                epp_doc_parse(EPP_SLICE("apiVersion: llm-d.ai/v1alpha2\n"
+                                        "kind: InferenceModelRewrite\nmetadata: {name: a, "
+                                        "creationTimestamp: 1970-01-02T00:00:01Z}\n"
+                                        "spec: {poolRef: {name: p}, rules: [{targets: "
+                                        "[{modelRewrite: x, weight: 5}, "
+                                        "{modelRewrite: \"\"}]}, {matches: [{model: {value: m, "
+                                        "type: Exact}}, {model: {value: n}}]}]}"),
+                        &doc),
+                0);
         ck_assert_int_eq(epp_kobj_decode(doc.root, &k, NULL, NULL), 0);
         ck_assert_int_eq(k.kind, EPP_KOBJ_REWRITE);
         ck_assert_int_eq(k.created_s, 86401);
@@ -337,8 +364,8 @@ END_TEST
 /* A file with a mistake leaves the set as it was. */
 START_TEST(all_or_nothing)
 {
-        struct epp_models *m = read_text("", POOL "---\n" M("a", "", CRIT) "\f" M("b", "", SHED) "kind: 1\n",
-                NULL, 0);
+        struct epp_models *m = read_text(
+                "", POOL "---\n" M("a", "", CRIT) "\f" M("b", "", SHED) "kind: 1\n", NULL, 0);
 
         ck_assert_str_eq(said, "g:6: apiVersion: is required\n");
         ck_assert_uint_eq(epp_models_count(m), 1);
@@ -353,17 +380,22 @@ static const struct {
         { "", "f:1: endpoints: must be a list\n" },
         { "{}", "f:1: endpoints: must be a list\n" },
         { "endpoints: {}", "f:1: endpoints: must be a list\n" },
-        { "endpoints:\n- x\n- []\n-\n", "f:2: endpoints[]: must be a map\nf:3: endpoints[]: must be a map\n"
-                                        "f:4: endpoints[]: must be a map\n" },
-        { "endpoints: [{name: \"\", address: 1.2.3.4, port: 1}]", "f:1: endpoints[].name: must be a short text\n" },
+        { "endpoints:\n- x\n- []\n-\n",
+                "f:2: endpoints[]: must be a map\nf:3: endpoints[]: must be a map\n"
+                "f:4: endpoints[]: must be a map\n" },
+        { "endpoints: [{name: \"\", address: 1.2.3.4, port: 1}]",
+                "f:1: endpoints[].name: must be a short text\n" },
         { "endpoints: [{name: \"a\\nb\", address: 1.2.3.4, port: 1}]",
                 "f:1: endpoints[].name: must be a short text\n" },
         { "endpoints: [{name: a, port: 1}]", "f:1: endpoints[].address: is required\n" },
-        { "endpoints: [{name: a, address: host, port: 1}]", "f:1: endpoints[].address: must be an IP address\n" },
+        { "endpoints: [{name: a, address: host, port: 1}]",
+                "f:1: endpoints[].address: must be an IP address\n" },
         { "endpoints: [{name: a, address: \"[::1]\", port: 1}]",
                 "f:1: endpoints[].address: must be an IP address\n" },
-        { "endpoints: [{name: a, address: 1.2.3.4}]", "f:1: endpoints[].port: must be 1 to 65535\n" },
-        { "endpoints: [{name: a, address: 1.2.3.4, port: 65536}]", "f:1: endpoints[].port: must be 1 to 65535\n" },
+        { "endpoints: [{name: a, address: 1.2.3.4}]",
+                "f:1: endpoints[].port: must be 1 to 65535\n" },
+        { "endpoints: [{name: a, address: 1.2.3.4, port: 65536}]",
+                "f:1: endpoints[].port: must be 1 to 65535\n" },
         { "endpoints: [{name: a, address: 1.2.3.4, port: \"8000x\"}]",
                 "f:1: endpoints[].port: must be 1 to 65535\n" },
         { "endpoints: [{name: a, address: 1.2.3.4, port: 1, labels: [x]}]",
@@ -398,8 +430,10 @@ END_TEST
 /* Of one name the last counts, and the same file again changes nothing. */
 START_TEST(endpoint_twice)
 {
-        static const char text[] = "{\"endpoints\": [{\"name\": \"a\", \"address\": \"1.1.1.1\", \"port\": \"1\"},"
-                "{\"name\": \"a\", \"address\": \"2.2.2.2\", \"port\": 2, \"namespace\": \"default\"},"
+        static const char text[] =
+                "{\"endpoints\": [{\"name\": \"a\", \"address\": \"1.1.1.1\", \"port\": \"1\"},"
+                "{\"name\": \"a\", \"address\": \"2.2.2.2\", \"port\": 2, \"namespace\": "
+                "\"default\"},"
                 "{\"name\": \"a\", \"address\": \"3.3.3.3\", \"port\": 2, \"namespace\": \"n\"}]}";
         struct epp_pool *p;
         uint64_t version;
@@ -410,7 +444,8 @@ START_TEST(endpoint_twice)
         version = epp_pool_version(p);
         (void)epp_pool_list(p, &n);
         ck_assert_uint_eq(n, 2);
-        ck_assert(epp_slice_eq(epp_pool_find(p, EPP_SLICE("default/a"))->addr, EPP_SLICE("2.2.2.2:2")));
+        ck_assert(epp_slice_eq(
+                epp_pool_find(p, EPP_SLICE("default/a"))->addr, EPP_SLICE("2.2.2.2:2")));
         ck_assert_int_eq(epp_endpoints_apply(p, EPP_SLICE("f"), epp_slice_str(text), say, NULL), 0);
         ck_assert_uint_eq(epp_pool_version(p), version);
         epp_pool_free(p);
@@ -456,5 +491,5 @@ START_TEST(endpoints)
 }
 END_TEST
 
-UNIT_MAIN("objects", good, list_and_v1, mistakes, winner, limits, which_pool, others, all_or_nothing,
-        endpoints, endpoint_mistakes, endpoint_twice)
+UNIT_MAIN("objects", good, list_and_v1, mistakes, winner, limits, which_pool, others,
+        all_or_nothing, endpoints, endpoint_mistakes, endpoint_twice)

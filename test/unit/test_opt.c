@@ -75,22 +75,28 @@ START_TEST(original)
         static const struct {
                 const char *flag, *value, *dump;
         } flags[] = {
-                { "grpcPort", "1", "--grpc-port=1" }, { "grpcHealthPort", "1", "--grpc-health-port=1" },
+                { "grpcPort", "1", "--grpc-port=1" },
+                { "grpcHealthPort", "1", "--grpc-health-port=1" },
                 { "metricsPort", "1", "--metrics-port=1" },
                 { "destinationEndpointHintKey", "k", "--destination-endpoint-hint-key=k" },
                 { "destinationEndpointHintMetadataNamespace", "n",
                         "--destination-endpoint-hint-metadata-namespace=n" },
-                { "poolName", "p", "--pool-name=p" }, { "poolNamespace", "n", "--pool-namespace=n" },
+                { "poolName", "p", "--pool-name=p" },
+                { "poolNamespace", "n", "--pool-namespace=n" },
                 { "refreshMetricsInterval", "100ms", "--refresh-metrics-interval=100000us" },
                 { "refreshMetricsInterval", "1m1.5s", "--refresh-metrics-interval=61500000us" },
                 { "refreshPrometheusMetricsInterval", "1s",
                         "--refresh-prometheus-metrics-interval=1000000us" },
-                { "v", "4", "--v=4" }, { "secureServing", "=false", "--secure-serving=false" },
-                { "secureServing", "=F", "--secure-serving=false" }, { "certPath", "/c", "--cert-path=/c" },
+                { "v", "4", "--v=4" },
+                { "secureServing", "=false", "--secure-serving=false" },
+                { "secureServing", "=F", "--secure-serving=false" },
+                { "certPath", "/c", "--cert-path=/c" },
                 { "totalQueuedRequestsMetric", "m", "--total-queued-requests-metric=m" },
-                { "kvCacheUsagePercentageMetric", "m{a=b}", "--kv-cache-usage-percentage-metric=m{a=b}" },
+                { "kvCacheUsagePercentageMetric", "m{a=b}",
+                        "--kv-cache-usage-percentage-metric=m{a=b}" },
                 { "loraInfoMetric", "\"\"", "--lora-info-metric=" },
-                { "zap-devel", "=true", "--zap-devel=true" }, { "zap-encoder", "json", "--zap-encoder=json" },
+                { "zap-devel", "=true", "--zap-devel=true" },
+                { "zap-encoder", "json", "--zap-encoder=json" },
                 { "zap-log-level", "info", "--zap-log-level=info" },
                 { "zap-stacktrace-level", "error", "--zap-stacktrace-level=error" },
                 { "zap-time-encoding", "iso8601", "--zap-time-encoding=iso8601" },
@@ -99,8 +105,10 @@ START_TEST(original)
                 { "modelServerMetricsScheme", "https", "--model-server-metrics-scheme=https" },
                 { "modelServerMetricsHttpsInsecureSkipVerify", "=false",
                         "--model-server-metrics-https-insecure-skip-verify=false" },
-                { "metrics-staleness-threshold", "1h", "--metrics-staleness-threshold=3600000000us" },
-                { "total-running-requests-metric", "\"r{a=\"b\"}\"", "--total-running-requests-metric=r{a=\"b\"}" },
+                { "metrics-staleness-threshold", "1h",
+                        "--metrics-staleness-threshold=3600000000us" },
+                { "total-running-requests-metric", "\"r{a=\"b\"}\"",
+                        "--total-running-requests-metric=r{a=\"b\"}" },
                 { "cache-info-metric", "c", "--cache-info-metric=c" },
         };
 
@@ -132,16 +140,18 @@ START_TEST(durations)
                 const char *text;
                 epp_us us; /* -1: refused */
         } rows[] = { { "0", 0 }, { "0s", 0 }, { "50ms", 50000 }, { "1.5h", 5400000000 },
-                { "1h2m3s4ms5us", 3723004005 }, { "2000ns", 2 }, { "7\u00b5s", 7 }, { "7\u03bcs", 7 },
-                { ".5s", 500000 }, { "1.s", 1000000 }, { "", -1 }, { "1", -1 }, { "s", -1 }, { "1d", -1 },
-                { "-1s", -1 }, { "1s ", -1 }, { " 1s", -1 }, { "1..5s", -1 }, { "1e3s", -1 }, { ".s", -1 },
-                { "1s1", -1 }, { "99999999999h", -1 } };
+                { "1h2m3s4ms5us", 3723004005 }, { "2000ns", 2 }, { "7\u00b5s", 7 },
+                { "7\u03bcs", 7 }, { ".5s", 500000 }, { "1.s", 1000000 }, { "", -1 }, { "1", -1 },
+                { "s", -1 }, { "1d", -1 }, { "-1s", -1 }, { "1s ", -1 }, { " 1s", -1 },
+                { "1..5s", -1 }, { "1e3s", -1 }, { ".s", -1 }, { "1s1", -1 },
+                { "99999999999h", -1 } };
 
         for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
                 epp_us us = -2;
                 bool ok = opt_duration(rows[i].text, &us);
 
-                ck_assert_msg(ok == (rows[i].us >= 0) && us == (ok ? rows[i].us : -2), "%s", rows[i].text);
+                ck_assert_msg(ok == (rows[i].us >= 0) && us == (ok ? rows[i].us : -2), "%s",
+                        rows[i].text);
         }
 }
 END_TEST
@@ -191,7 +201,8 @@ START_TEST(mistakes)
                 { "--config-file=x", "--config-file: this feature is not built yet" },
                 { "--tracing=true", "unknown flag --tracing (see --help)" },
                 { "--pool-name", "--pool-name needs a text" },
-                { "--lora-info-metric=m{a}", "--lora-info-metric: \"m{a}\" is not a metric such as name or "
+                { "--lora-info-metric=m{a}",
+                        "--lora-info-metric: \"m{a}\" is not a metric such as name or "
                         "name{label=value}" },
                 { "-kubeconfig=x", "--kubeconfig: this feature is not built yet" },
                 { "word", "unexpected argument \"word\": flags begin with --" },

@@ -2,14 +2,16 @@
  * A row is a conversation in virtual time:
  *   ?TEXT     a request is wanted whose URL has TEXT
  *   200 404.. the answer's status; R<s> before it: with Retry-After
- *   {..} text a piece of the body              .  its end        x  it is cut      !  refused, no answer
+ *   {..} text a piece of the body              .  its end        x  it is cut      !  refused, no
+ * answer
  *   @<ms>     time goes on; nothing may be wanted before (~<ms>: something may)
  *   #TEXT     the calls heard since the last # are TEXT      +  the credentials changed */
 #include "serve/reflector.h"
 #include "unit.h"
 
 static const struct epp_jkeep notes[] = { EPP_REFLECT_KEEP_END, { NULL, NULL } };
-static const struct epp_jkeep meta[] = { EPP_REFLECT_KEEP_META, { "annotations", notes }, { NULL, NULL } };
+static const struct epp_jkeep meta[] = { EPP_REFLECT_KEEP_META, { "annotations", notes },
+        { NULL, NULL } };
 static const struct epp_jkeep keep[] = { EPP_REFLECT_KEEP, { "metadata", meta }, { NULL, NULL } };
 
 static char heard[512];
@@ -50,16 +52,21 @@ start(bool streaming)
         running = 0;
         now = 1000000;
         ck_assert_int_eq(epp_reflector_new(&cfg, &r), 0);
-        ck_assert_int_eq(epp_reflector_target(r, "/api/v1/namespaces/n/pods", "labelSelector=a%3Db", now), 0);
+        ck_assert_int_eq(
+                epp_reflector_target(r, "/api/v1/namespaces/n/pods", "labelSelector=a%3Db", now),
+                0);
 }
 
-#define LIST(page) "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"10\"" page "},\"items\":["
+#define LIST(page)                                                                                 \
+        "{\"kind\":\"PodList\",\"metadata\":{\"resourceVersion\":\"10\"" page "},\"items\":["
 #define POD(name) "{\"metadata\":{\"name\":\"" name "\",\"resourceVersion\":\"5\"}}"
 #define EV(type, name, rv) "{\"type\":\"" type "\",\"object\":{\"metadata\":{\"name\":\"" name                     \
         "\",\"resourceVersion\":\"" rv "\"}}}\n"
 #define END(rv) "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"" rv                    \
         "\",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n"
-#define ERR(code, reason) "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":" code ",\"reason\":\"" reason "\"}}\n"
+#define ERR(code, reason)                                                                          \
+        "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":" code                       \
+        ",\"reason\":\"" reason "\"}}\n"
 #define TOO_LARGE "{\"kind\":\"Status\",\"code\":504,\"reason\":\"Timeout\",\"details\":{\"causes\":["            \
         "{\"reason\":\"ResourceVersionTooLarge\"}],\"retryAfterSeconds\":1}}"
 #define SYNCED "?limit=500&labelSelector=a%3Db|200|" LIST("") POD("a") "]}|.|#begin +a synced "
@@ -70,56 +77,91 @@ static const struct {
         const char *script;
 } rows[] = {
         { "list, then watch from its version", false,
-                SYNCED "|?watch=1&allowWatchBookmarks=true|?&resourceVersion=10&labelSelector|200|"
-                EV("ADDED", "b", "11") EV("MODIFIED", "b", "12") EV("DELETED", "a", "13") "|#+b +b -a |.|~1000|"
-                "?&resourceVersion=13&" },
+                SYNCED
+                "|?watch=1&allowWatchBookmarks=true|?&resourceVersion=10&labelSelector|200|" EV(
+                        "ADDED", "b", "11") EV("MODIFIED", "b", "12")
+                        EV("DELETED", "a", "13") "|#+b +b -a |.|~1000|"
+                                                 "?&resourceVersion=13&" },
         { "an event in pieces, a cut one comes again", false,
-                SYNCED "|?watch|200|{\"type\":\"ADD|ED\",\"object\":{\"metadata\":{\"na|me\":\"c\",\"resourceVersion\":"
-                "\"14\"}}}{\"type\":\"ADDED\",\"obj|x|#+c |~1000|?resourceVersion=14&" },
+                SYNCED "|?watch|200|{\"type\":\"ADD|ED\",\"object\":{\"metadata\":{\"na|me\":\"c\","
+                       "\"resourceVersion\":"
+                       "\"14\"}}}{\"type\":\"ADDED\",\"obj|x|#+c |~1000|?resourceVersion=14&" },
         { "pages: the first one's version counts", false,
-                "?limit=500&label|200|" LIST(",\"continue\":\"t/k=\"") POD("a") "]}|.|?limit=500&continue=t%2Fk%3D&|200|"
-                "{\"items\":[" POD("b") "],\"metadata\":{\"resourceVersion\":\"99\",\"continue\":\"u\"}}|.|?continue=u&|200|"
-                "{\"metadata\":{\"resourceVersion\":\"99\"},\"items\":null}|.|#begin +a +b synced |?resourceVersion=10&" },
+                "?limit=500&label|200|" LIST(",\"continue\":\"t/k=\"") POD(
+                        "a") "]}|.|?limit=500&continue=t%2Fk%3D&|200|"
+                             "{\"items\":[" POD(
+                                     "b") "],\"metadata\":{\"resourceVersion\":\"99\",\"continue\":"
+                                          "\"u\"}}|.|?continue=u&|200|"
+                                          "{\"metadata\":{\"resourceVersion\":\"99\"},\"items\":"
+                                          "null}|.|#begin +a +b synced |?resourceVersion=10&" },
         { "#85 a page fails: all again, nothing swept", false,
-                "?limit|200|" LIST(",\"continue\":\"c\"") POD("a") "]}|.|?continue=c|500|.|#begin +a |~1700|"
-                "?limit=500&labelSelector|#begin " },
+                "?limit|200|" LIST(",\"continue\":\"c\"")
+                        POD("a") "]}|.|?continue=c|500|.|#begin +a |~1700|"
+                                 "?limit=500&labelSelector|#begin " },
         { "a page has expired: again, then in one piece", false,
-                "?limit|200|" LIST(",\"continue\":\"c\"") "]}|.|?continue=c|410|.|?limit=500&l|200|" LIST(",\"continue\":\"d\"") "]}|.|"
-                "?continue=d|410|.|~1700|?pods?labelSelector=a%3Db" },
+                "?limit|200|" LIST(",\"continue\":\"c\"") "]}|.|?continue=c|410|.|?limit=500&l|"
+                                                          "200|" LIST(
+                                                                  ",\"continue\":\"d\"") "]}|.|"
+                                                                                         "?continue"
+                                                                                         "=d|410|.|"
+                                                                                         "~1700|?"
+                                                                                         "pods?"
+                                                                                         "labelSele"
+                                                                                         "ctor=a%"
+                                                                                         "3Db" },
         { "streamed list", true,
-                "?sendInitialEvents=true&resourceVersionMatch=NotOlderThan|200|" EV("ADDED", "a", "3") "|#begin +a |" END("20") "|"
-                "#synced |" EV("ADDED", "b", "21") "|.|~1000|?resourceVersion=21&" },
+                "?sendInitialEvents=true&resourceVersionMatch=NotOlderThan|200|" EV("ADDED", "a",
+                        "3") "|#begin +a |" END("20") "|"
+                                                      "#synced |" EV("ADDED", "b",
+                                                              "21") "|.|~1000|?resourceVersion="
+                                                                    "21&" },
         { "#88 streamed list refused", true, "?sendInitialEvents|422|.|?limit=500|#begin begin " },
-        { "#89 an old etcd", true, "?sendInitialEvents|200|" ERR("500", "InternalError") "|.|?limit=500" },
+        { "#89 an old etcd", true,
+                "?sendInitialEvents|200|" ERR("500", "InternalError") "|.|?limit=500" },
         { "#90 a streamed list is cut", true,
-                "?sendInitialEvents|200|" EV("ADDED", "a", "3") "|x|#begin +a |~1700|?sendInitialEvents" },
-        { "a streamed list that does not begin", true, "?sendInitialEvents|200|@9900|~200|?limit=500" },
+                "?sendInitialEvents|200|" EV(
+                        "ADDED", "a", "3") "|x|#begin +a |~1700|?sendInitialEvents" },
+        { "a streamed list that does not begin", true,
+                "?sendInitialEvents|200|@9900|~200|?limit=500" },
         { "#80 resume from a bookmark", false,
-                SYNCED "|?watch|200|{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"77\"}}}|x|~1000|"
-                "?resourceVersion=77&" },
+                SYNCED "|?watch|200|{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{"
+                       "\"resourceVersion\":\"77\"}}}|x|~1000|"
+                       "?resourceVersion=77&" },
         { "#68 410 as a status", false, SYNCED "|?watch|410|.|?limit=500" },
-        { "#69 410 as an event", false, SYNCED "|?watch|200|" ERR("410", "Expired") "|.|?limit=500|#begin " },
-        { "#70 410 again at once", false, SYNCED "|?watch|410|.|?limit=500|200|" LIST("") "]}|.|?watch|410|.|@790|~900|?limit=500" },
+        { "#69 410 as an event", false,
+                SYNCED "|?watch|200|" ERR("410", "Expired") "|.|?limit=500|#begin " },
+        { "#70 410 again at once", false,
+                SYNCED
+                "|?watch|410|.|?limit=500|200|" LIST("") "]}|.|?watch|410|.|@790|~900|?limit=500" },
         { "#71 an unknown error: resume, then list", false,
-                SYNCED "|?watch|200|" ERR("500", "InternalError") "|.|@790|~900|?resourceVersion=10&|200|"
-                ERR("500", "InternalError") "|.|@1590|~1700|?limit=500" },
+                SYNCED "|?watch|200|" ERR(
+                        "500", "InternalError") "|.|@790|~900|?resourceVersion=10&|200|" ERR("500",
+                        "InternalError") "|.|@1590|~1700|?limit=500" },
         { "#72 a clean end resumes", false,
                 SYNCED "|?watch|200|@300000|.|~1000|?resourceVersion=10&" },
         { "#73 very short watches", false,
-                SYNCED "|?watch|200|.|@790|~900|?resourceVersion=10&|200|.|@1590|~1700|?resourceVersion=10&|200|.|@3190|~3300|?limit" },
-        { "#91 429 with Retry-After", false, SYNCED "|?watch|R7 429|Too many requests|.|@6990|~20|?resourceVersion=10&" },
-        { "#92 an HTML page", false, SYNCED "|?watch|503|<html>busy</html>|.|@790|~900|?resourceVersion=10&" },
+                SYNCED "|?watch|200|.|@790|~900|?resourceVersion=10&|200|.|@1590|~1700|?"
+                       "resourceVersion=10&|200|.|@3190|~3300|?limit" },
+        { "#91 429 with Retry-After", false,
+                SYNCED "|?watch|R7 429|Too many requests|.|@6990|~20|?resourceVersion=10&" },
+        { "#92 an HTML page", false,
+                SYNCED "|?watch|503|<html>busy</html>|.|@790|~900|?resourceVersion=10&" },
         { "504 too large", false, SYNCED "|?watch|504|" TOO_LARGE "|.|@990|~1700|?limit=500" },
         { "#93 not followed", false, "?limit|302|.|@790|~900|?limit" },
-        { "#56 not served", false, "?limit|404|404 page not found|.|#begin absent |@29990|~31000|?limit" },
+        { "#56 not served", false,
+                "?limit|404|404 page not found|.|#begin absent |@29990|~31000|?limit" },
         { "#60 forbidden", false, "?limit|403|.|@790|~900|?limit|403|.|@1590" },
         { "#63 nobody answers", false,
-                SYNCED "|?watch|!|@790|~900|?resourceVersion=10&|!|@1590|~1700|?watch|!|@3190|~3300|?watch|!|@6390|~6500|"
-                "?watch|!|@12790|~12900|?watch|!|@25590|~25700|?watch|!|@29990|~30100|?watch|!|@29990|#" },
-        { "#77 garbage in a watch", false, SYNCED "|?watch|200|{\"type\":]|#|@790|~900|?limit=500" },
+                SYNCED "|?watch|!|@790|~900|?resourceVersion=10&|!|@1590|~1700|?watch|!|@3190|~"
+                       "3300|?watch|!|@6390|~6500|"
+                       "?watch|!|@12790|~12900|?watch|!|@25590|~25700|?watch|!|@29990|~30100|?"
+                       "watch|!|@29990|#" },
+        { "#77 garbage in a watch", false,
+                SYNCED "|?watch|200|{\"type\":]|#|@790|~900|?limit=500" },
         { "#27 odd events", false,
-                SYNCED "|?watch|200|" EV("RENAMED", "z", "11") "{\"type\":\"ADDED\",\"object\":null}{\"type\":\"ADDED\","
-                "\"object\":{\"metadata\":{}}}[]3|" EV("ADDED", "b", "12") "|#+b " },
+                SYNCED "|?watch|200|" EV("RENAMED", "z",
+                        "11") "{\"type\":\"ADDED\",\"object\":null}{\"type\":\"ADDED\","
+                              "\"object\":{\"metadata\":{}}}[]3|" EV("ADDED", "b", "12") "|#+b " },
         { "#84 a list without a version", false,
                 "?limit|200|{\"items\":[],\"metadata\":{}}|.|#begin synced |@29990|~60000|?limit" },
         { "a list that is none", false, "?limit|200|{}|.|#begin |~1700|?limit" },
@@ -170,7 +212,8 @@ step(char *word, const char *where)
         } else if (*word == '@' || *word == '~') {
                 wait_ms(strtol(word + 1, NULL, 10), *word == '@', where);
         } else if (*word == '#') {
-                ck_assert_msg(strcmp(heard, word + 1) == 0, "%s: heard '%s', wanted '%s'", where, heard, word + 1);
+                ck_assert_msg(strcmp(heard, word + 1) == 0, "%s: heard '%s', wanted '%s'", where,
+                        heard, word + 1);
                 *heard = 0;
         } else if (strcmp(word, ".") == 0 || strcmp(word, "x") == 0 || strcmp(word, "!") == 0) {
                 epp_reflector_end(r, running, *word == '.', now);
@@ -195,7 +238,8 @@ START_TEST(conversation)
 }
 END_TEST
 
-/* A new target while a request runs: the old one is no longer wanted, its late bytes are not heard. */
+/* A new target while a request runs: the old one is no longer wanted, its late bytes are not heard.
+ */
 START_TEST(retarget)
 {
         struct epp_reflect_wish w;
@@ -205,7 +249,8 @@ START_TEST(retarget)
         wanted("limit", "first");
         old = running;
         epp_reflector_status(r, old, 200, -1, now);
-        ck_assert_int_eq(epp_reflector_target(r, "/api/v1/namespaces/n/pods", "labelSelector=c", now), 0);
+        ck_assert_int_eq(
+                epp_reflector_target(r, "/api/v1/namespaces/n/pods", "labelSelector=c", now), 0);
         *heard = 0;
         ck_assert_int_eq(epp_reflector_data(r, old, EPP_SLICE(LIST("") POD("a") "]}"), now), 0);
         epp_reflector_end(r, old, true, now);
@@ -235,7 +280,9 @@ START_TEST(endless_event)
         epp_reflector_end(r, running, true, now);
         wanted("watch", "watch");
         epp_reflector_status(r, running, 200, -1, now);
-        ck_assert_int_eq(epp_reflector_data(r, running, EPP_SLICE("{\"type\":\"ADDED\",\"object\":{\"a\":\""), now), 0);
+        ck_assert_int_eq(epp_reflector_data(r, running,
+                                 EPP_SLICE("{\"type\":\"ADDED\",\"object\":{\"a\":\""), now),
+                0);
         while (epp_reflector_data(r, running, epp_slice(much, sizeof(much)), now) == 0)
                 n++;
         ck_assert_int_eq(n, 255);

@@ -63,19 +63,23 @@ check_result(json_t *row, const struct epp_usage *u, uint64_t events, size_t ste
         json_t *total = json_object_get(json_object_get(row, "usage"), "total");
         json_t *count = json_object_get(row, "events");
 
-        ck_assert_msg(u->prompt == wanted(row, "prompt"), "%s step %zu: prompt %lu", name, step, u->prompt);
-        ck_assert_msg(u->completion == wanted(row, "completion"), "%s step %zu: completion %lu", name,
-                step, u->completion);
-        ck_assert_msg(u->cached == wanted(row, "cached"), "%s step %zu: cached %lu", name, step, u->cached);
+        ck_assert_msg(u->prompt == wanted(row, "prompt"), "%s step %zu: prompt %lu", name, step,
+                u->prompt);
+        ck_assert_msg(u->completion == wanted(row, "completion"), "%s step %zu: completion %lu",
+                name, step, u->completion);
+        ck_assert_msg(u->cached == wanted(row, "cached"), "%s step %zu: cached %lu", name, step,
+                u->cached);
         if (total)
-                ck_assert_msg(u->total == wanted(row, "total"), "%s step %zu: total %lu", name, step, u->total);
+                ck_assert_msg(u->total == wanted(row, "total"), "%s step %zu: total %lu", name,
+                        step, u->total);
         else
                 ck_assert_uint_eq(u->total, u->prompt + u->completion);
         if (!sse)
                 return;
-        ck_assert_msg(events == (uint64_t)json_integer_value(count), "%s step %zu: %lu events", name, step,
-                events);
-        ck_assert_msg(u->error == json_is_true(json_object_get(row, "error_event")), "%s: error", name);
+        ck_assert_msg(events == (uint64_t)json_integer_value(count), "%s step %zu: %lu events",
+                name, step, events);
+        ck_assert_msg(
+                u->error == json_is_true(json_object_get(row, "error_event")), "%s: error", name);
 }
 
 /* Steps as inference-api 7.1 has them, and every cut in two up to 4 KiB. */
@@ -100,7 +104,8 @@ check_row(json_t *row)
         free(p);
 }
 
-/* All but three: a compressed body and two of gRPC are never read (test_exchange passes them on). */
+/* All but three: a compressed body and two of gRPC are never read (test_exchange passes them on).
+ */
 START_TEST(captured)
 {
         size_t n, rows = 0, unread = 0, i;
@@ -184,9 +189,11 @@ START_TEST(framing)
                                 uint64_t events;
                                 struct epp_usage u = run(true, rows[i].text, n, cut, step, &events);
 
-                                ck_assert_msg(events == rows[i].events && u.prompt == rows[i].prompt &&
-                                        u.error == rows[i].error, "row %zu, %zu then by %zu: %lu events, %lu", i,
-                                        cut, step, events, u.prompt);
+                                ck_assert_msg(events == rows[i].events &&
+                                                u.prompt == rows[i].prompt &&
+                                                u.error == rows[i].error,
+                                        "row %zu, %zu then by %zu: %lu events, %lu", i, cut, step,
+                                        events, u.prompt);
                         }
                 }
         }
@@ -196,9 +203,10 @@ END_TEST
 /* Random lines, whole and by the byte: the quick way through whole events against the walk. */
 START_TEST(twins)
 {
-        static const char *const parts[] = { "data:", "data: ", "[DONE]", "[D", " ", "\n", "\n\n", "\r\n",
-                "\r", "x", "event: y\n", ": z\n", "{\"usage\":{\"prompt_tokens\":", "3", "}}", "\"error\"",
-                "{\"error\":{}}", "null", "data: {\"a\":1}\n\n", "{", "[", "\"" };
+        static const char *const parts[] = { "data:", "data: ", "[DONE]", "[D", " ", "\n", "\n\n",
+                "\r\n", "\r", "x", "event: y\n", ": z\n", "{\"usage\":{\"prompt_tokens\":", "3",
+                "}}", "\"error\"", "{\"error\":{}}", "null", "data: {\"a\":1}\n\n", "{", "[",
+                "\"" };
         struct epp_rng r;
 
         epp_rng_init(&r, 3);
@@ -209,12 +217,15 @@ START_TEST(twins)
                 struct epp_usage a, b;
 
                 for (uint64_t k = epp_rng_below(&r, 14); k; k--)
-                        n += (size_t)snprintf(p + n, sizeof(p) - n, "%s", parts[epp_rng_below(&r, ARRAY_LEN(parts))]);
+                        n += (size_t)snprintf(p + n, sizeof(p) - n, "%s",
+                                parts[epp_rng_below(&r, ARRAY_LEN(parts))]);
                 n += (size_t)snprintf(p + n, sizeof(p) - n, "%s", round & 1 ? "\n\n" : "");
                 a = run(true, p, n, epp_rng_below(&r, n + 1), n + 1, &e1);
                 b = run(true, p, n, 0, 1, &e2);
-                ck_assert_msg(e1 == e2 && a.prompt == b.prompt && a.total == b.total && a.error == b.error,
-                        "%lu %lu, %lu %lu, %d %d:\n%.*s", e1, e2, a.prompt, b.prompt, a.error, b.error, (int)n, p);
+                ck_assert_msg(e1 == e2 && a.prompt == b.prompt && a.total == b.total &&
+                                a.error == b.error,
+                        "%lu %lu, %lu %lu, %d %d:\n%.*s", e1, e2, a.prompt, b.prompt, a.error,
+                        b.error, (int)n, p);
         }
 }
 END_TEST

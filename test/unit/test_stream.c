@@ -50,7 +50,8 @@ decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
         w.has_body = ask->has_body;
         w.dialect = ask->dialect->name;
         w.scan_error = ask->has_body ? ask->scan->error : EPP_J_OK;
-        snprintf(w.subset, sizeof(w.subset), "%s" SLICE_FMT, ask->has_subset ? "=" : "", SLICE_ARG(ask->subset));
+        snprintf(w.subset, sizeof(w.subset), "%s" SLICE_FMT, ask->has_subset ? "=" : "",
+                SLICE_ARG(ask->subset));
         v->rename = ask->has_body && ask->scan->n_spans && !w.no_rename;
         v->model = EPP_SLICE("new-name");
         v->http = w.verdict_http;
@@ -184,9 +185,13 @@ world_init(void)
         memset(&w, 0, sizeof(w));
         w.now = 1;
         w.cfg = (struct epp_stream_config){ .decider = { NULL, decide, served, release },
-                .hint_key = EPP_SLICE("x-gateway-destination-endpoint"), .hint_ns = EPP_SLICE("envoy.lb"),
-                .max_body = 200000, .upload_timeout = 300000000, .default_mode = EPP_MODE_DUPLEX,
-                .strip_control = true, .stats = &w.stats };
+                .hint_key = EPP_SLICE("x-gateway-destination-endpoint"),
+                .hint_ns = EPP_SLICE("envoy.lb"),
+                .max_body = 200000,
+                .upload_timeout = 300000000,
+                .default_mode = EPP_MODE_DUPLEX,
+                .strip_control = true,
+                .stats = &w.stats };
         w.handlers[0] = epp_stream_handler(&w.cfg, 300000);
         ck_assert_int_eq(epp_health_new(&w.health), 0);
         epp_health_handlers(w.health, w.handlers + 1);
@@ -208,17 +213,20 @@ world_fini(void)
 }
 
 static int32_t
-call_with(const char *path, const char *type, const char *method, const char *name, const char *value)
+call_with(
+        const char *path, const char *type, const char *method, const char *name, const char *value)
 {
         nghttp2_data_provider data = { { .ptr = NULL }, client_read };
-        const char *const text[][2] = { { ":method", method }, { ":scheme", "http" }, { ":authority", "a" },
-                { ":path", path }, { "content-type", type }, { name, value } };
+        const char *const text[][2] = { { ":method", method }, { ":scheme", "http" },
+                { ":authority", "a" }, { ":path", path }, { "content-type", type },
+                { name, value } };
         nghttp2_nv h[ARRAY_LEN(text)];
         size_t n = name ? ARRAY_LEN(text) : ARRAY_LEN(text) - 1;
 
         for (size_t i = 0; i < n; i++)
-                h[i] = (nghttp2_nv){ (uint8_t *)(uintptr_t)text[i][0], (uint8_t *)(uintptr_t)text[i][1],
-                        strlen(text[i][0]), strlen(text[i][1]), 0 };
+                h[i] = (nghttp2_nv){ (uint8_t *)(uintptr_t)text[i][0],
+                        (uint8_t *)(uintptr_t)text[i][1], strlen(text[i][0]), strlen(text[i][1]),
+                        0 };
         return nghttp2_submit_request(w.client, NULL, h, n, &data, NULL);
 }
 
@@ -258,7 +266,8 @@ put(struct epp_buf *b, const void *p, size_t n)
 static void
 field(struct epp_buf *b, int no, struct epp_slice v)
 {
-        char head[4] = { (char)(no << 3 | 2), (char)(v.n | 0x80), (char)(v.n >> 7 | 0x80), (char)(v.n >> 14) };
+        char head[4] = { (char)(no << 3 | 2), (char)(v.n | 0x80), (char)(v.n >> 7 | 0x80),
+                (char)(v.n >> 14) };
 
         put(b, head, 4);
         put(b, v.p, v.n);
@@ -404,7 +413,8 @@ tell_body(char *out, size_t size, const PB(BodyResponse) *b)
 
         if (!m)
                 snprintf(out, size, "=");
-        else if (m->mutation_case == ENVOY__SERVICE__EXT_PROC__V3__BODY_MUTATION__MUTATION_STREAMED_RESPONSE)
+        else if (m->mutation_case ==
+                ENVOY__SERVICE__EXT_PROC__V3__BODY_MUTATION__MUTATION_STREAMED_RESPONSE)
                 snprintf(out, size, "%zu%s", m->streamed_response->body.len,
                         m->streamed_response->end_of_stream ? "." : "");
         else if (m->mutation_case == ENVOY__SERVICE__EXT_PROC__V3__BODY_MUTATION__MUTATION_BODY)
@@ -421,7 +431,8 @@ tell_headers(char *out, size_t size, const PB(CommonResponse) *c)
 
         *out = 0;
         for (size_t i = 0; m && i < m->n_set_headers; i++)
-                at += (size_t)snprintf(out + at, size - at, "+%.*s", (int)m->set_headers[i]->header->key.len,
+                at += (size_t)snprintf(out + at, size - at, "+%.*s",
+                        (int)m->set_headers[i]->header->key.len,
                         (const char *)m->set_headers[i]->header->key.data);
         for (size_t i = 0; m && i < m->n_remove_headers; i++)
                 at += (size_t)snprintf(out + at, size - at, "-%.*s", (int)m->remove_headers[i].len,
@@ -440,8 +451,9 @@ answers(void)
         *out = 0;
         epp_grpc_in_init(&g, 1 << 24);
         while (epp_grpc_in_next(&g, &in, &m) == 1 && at < sizeof(out) - 512) {
-                PB(ProcessingResponse) *r = envoy__service__ext_proc__v3__processing_response__unpack(NULL,
-                        m.n, (const uint8_t *)m.p);
+                PB(ProcessingResponse) *r =
+                        envoy__service__ext_proc__v3__processing_response__unpack(
+                                NULL, m.n, (const uint8_t *)m.p);
                 char body[64] = "", headers[400] = "";
 
                 ck_assert_ptr_nonnull(r);
@@ -454,7 +466,8 @@ answers(void)
                         snprintf(body, sizeof(body), "%u", r->immediate_response->status->code);
                 }
                 at += (size_t)snprintf(out + at, sizeof(out) - at, "%s%c%s%s%s", at ? " " : "",
-                        "0HhBbTtI"[r->response_case], body, headers, r->dynamic_metadata ? "*" : "");
+                        "0HhBbTtI"[r->response_case], body, headers,
+                        r -> dynamic_metadata ? "*" : "");
                 envoy__service__ext_proc__v3__processing_response__free_unpacked(r, NULL);
         }
         epp_grpc_in_fini(&g);
@@ -500,7 +513,8 @@ static const struct row {
         { "#67 buffered", "c22 H", "H", 0, 0, "" },
         { "buffered, picked", "c22 H B{}. h bx.", "H B=" E "* h b=", 1, 1, "" },
         { "#41 buffered, trailers", "c22 H B{} T", "H B=" E "* T", 1, 0, "" },
-        { "#37 buffered, client's own header", "c22 Kx-gateway-destination-endpoint H", "H" D, 0, 0, "" },
+        { "#37 buffered, client's own header", "c22 Kx-gateway-destination-endpoint H", "H" D, 0, 0,
+                "" },
         { "buffered without body", "c22 H. Bx.", "H" E "* B=", 1, 0, "" },
         { "buffered twice", "c22 H B{}. B{}.", "H B=" E "*", 1, 0, "" },
         { "partial", "c33 H B{}. h bx.", "H B=" E "* h b=", 1, 1, "" },
@@ -508,8 +522,8 @@ static const struct row {
         { "#69 streamed", "c11 H B{} Bx. h bx by.", "H" E "* B= B= h b= b=", 1, 1, "" },
         { "streamed, trailers", "c11 H B{} T", "H" E "* B= T", 1, 0, "" },
         { "streamed early", "c1e H B{} Bx B.", "H" E "* B= B= B=", 1, 0, "" },
-        { "streamed early, renamed", "c1e H B{\"model\": B\"a\"} B.",
-                "H" E "* B20! Bx Bx", 1, 0, "" },
+        { "streamed early, renamed", "c1e H B{\"model\": B\"a\"} B.", "H" E "* B20! Bx Bx", 1, 0,
+                "" },
         { "streamed early, slow", "c1e H B{} @60 Bx By.", "H" E "* B= B= B=", 1, 0, "" },
         { "#70 none", "c00 H h", "H" E "* h", 1, 0, "" },
         { "#72 observed", "O c44 H B{}. h bx. /", "", 1, 1, "0" },
@@ -535,9 +549,10 @@ START_TEST(conversation)
         pump();
         ck_assert_msg(strcmp(answers(), r->expect) == 0, "%s: %s\nwanted: %s\ngot:    %s", r->name,
                 r->script, r->expect, answers());
-        ck_assert_msg(w.decided == r->decided && w.released == r->released, "%s: %d decided, %d released",
-                r->name, w.decided, w.released);
-        ck_assert_msg(strcmp(w.grpc_status, r->grpc_status) == 0, "%s: status '%s'", r->name, w.grpc_status);
+        ck_assert_msg(w.decided == r->decided && w.released == r->released,
+                "%s: %d decided, %d released", r->name, w.decided, w.released);
+        ck_assert_msg(strcmp(w.grpc_status, r->grpc_status) == 0, "%s: status '%s'", r->name,
+                w.grpc_status);
         ck_assert_int_eq(w.goaways, 0);
 }
 END_TEST
@@ -569,7 +584,8 @@ START_TEST(seen)
                 world_init();
                 play(process(), table[i].script);
                 ck_assert_str_eq(w.dialect, table[i].dialect);
-                ck_assert_msg(strcmp(w.subset, table[i].subset) == 0, "%s: subset %s", table[i].script, w.subset);
+                ck_assert_msg(strcmp(w.subset, table[i].subset) == 0, "%s: subset %s",
+                        table[i].script, w.subset);
                 ck_assert_str_eq(w.served, table[i].served);
                 ck_assert(w.has_body == table[i].has_body);
                 ck_assert_uint_eq(w.stats.ignored, table[i].ignored);
@@ -728,25 +744,35 @@ START_TEST(calls)
                 bool end;
                 const char *http, *grpc;
         } table[] = {
-                { "/nobody/Process", "application/grpc", "POST", NULL, NULL, "", 0, false, "200", "12" },
-                { "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "application/grpc", "POST",
-                        NULL, NULL, "", 0, false, "200", "12" },
-                { "/envoy.service.ext_proc.v3.ExternalProcessor/No", "application/grpc+proto", "POST", NULL,
-                        NULL, "", 0, false, "200", "12" },
+                { "/nobody/Process", "application/grpc", "POST", NULL, NULL, "", 0, false, "200",
+                        "12" },
+                { "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "application/grpc",
+                        "POST", NULL, NULL, "", 0, false, "200", "12" },
+                { "/envoy.service.ext_proc.v3.ExternalProcessor/No", "application/grpc+proto",
+                        "POST", NULL, NULL, "", 0, false, "200", "12" },
                 { "nopath", "application/grpc", "POST", NULL, NULL, "", 0, false, "", "" },
                 { "/one", "application/grpc", "POST", NULL, NULL, "", 0, false, "200", "12" },
                 { path, "application/json", "POST", NULL, NULL, "", 0, false, "415", "3" },
                 { path, "application/grpcx", "POST", NULL, NULL, "", 0, false, "415", "3" },
                 { path, "application/grpc;x=y", "GET", NULL, NULL, "", 0, false, "405", "13" },
-                { path, "application/grpc", "POST", "grpc-timeout", "10x", "", 0, false, "400", "13" },
-                { path, "application/grpc", "POST", "grpc-timeout", "123456789S", "", 0, false, "400", "13" },
-                { path, "application/grpc", "POST", "grpc-timeout", "S", "", 0, false, "400", "13" },
-                { path, "application/grpc", "POST", "grpc-timeout", "12345678S", "", 0, true, "200", "0" },
-                { path, "application/grpc", "POST", "grpc-encoding", "gzip", "", 0, false, "200", "12" },
-                { path, "application/grpc", "POST", "grpc-encoding", "identity", "", 0, true, "200", "0" },
-                { path, "application/grpc", "POST", NULL, NULL, "\1\0\0\0\0", 5, false, "200", "13" },
-                { path, "application/grpc", "POST", NULL, NULL, "\2\0\0\0\0", 5, false, "200", "13" },
-                { path, "application/grpc", "POST", NULL, NULL, "\0\0\0\0\2\0", 6, true, "200", "13" },
+                { path, "application/grpc", "POST", "grpc-timeout", "10x", "", 0, false, "400",
+                        "13" },
+                { path, "application/grpc", "POST", "grpc-timeout", "123456789S", "", 0, false,
+                        "400", "13" },
+                { path, "application/grpc", "POST", "grpc-timeout", "S", "", 0, false, "400",
+                        "13" },
+                { path, "application/grpc", "POST", "grpc-timeout", "12345678S", "", 0, true, "200",
+                        "0" },
+                { path, "application/grpc", "POST", "grpc-encoding", "gzip", "", 0, false, "200",
+                        "12" },
+                { path, "application/grpc", "POST", "grpc-encoding", "identity", "", 0, true, "200",
+                        "0" },
+                { path, "application/grpc", "POST", NULL, NULL, "\1\0\0\0\0", 5, false, "200",
+                        "13" },
+                { path, "application/grpc", "POST", NULL, NULL, "\2\0\0\0\0", 5, false, "200",
+                        "13" },
+                { path, "application/grpc", "POST", NULL, NULL, "\0\0\0\0\2\0", 6, true, "200",
+                        "13" },
                 { path, "application/grpc", "POST", NULL, NULL, "\0\0", 2, true, "200", "13" },
         };
 
@@ -755,7 +781,8 @@ START_TEST(calls)
 
                 world_fini();
                 world_init();
-                id = call_with(table[i].path, table[i].type, table[i].method, table[i].name, table[i].value);
+                id = call_with(table[i].path, table[i].type, table[i].method, table[i].name,
+                        table[i].value);
                 put(&w.up, table[i].bytes, table[i].n);
                 w.end = table[i].end;
                 nghttp2_session_resume_data(w.client, id);
@@ -920,7 +947,10 @@ START_TEST(usage)
         int32_t id = process();
 
         play(id, "c44 G.");
-        say(id, EPP_SLICE("\x1a\x24\x0a\x22\x0a\x20\x0a\x0c" "content-type\x1a\x10" "application/json"));
+        say(id,
+                EPP_SLICE("\x1a\x24\x0a\x22\x0a\x20\x0a\x0c"
+                          "content-type\x1a\x10"
+                          "application/json"));
         play(id, "b{\"usage\":{\"compl betion_tokens\":7}}.");
         ck_assert_int_eq(w.released, 1);
         ck_assert_uint_eq(w.outcome.usage.completion, 7);
@@ -970,8 +1000,9 @@ END_TEST
 int
 main(void)
 {
-        const TTest *tests[] = { seen, renames, refused, chunks, sizes, calls, any_split, reset_storm,
-                rapid_reset, keepalive, usage, marker, health, deaf_peer_waits, deaf_peer_is_reset };
+        const TTest *tests[] = { seen, renames, refused, chunks, sizes, calls, any_split,
+                reset_storm, rapid_reset, keepalive, usage, marker, health, deaf_peer_waits,
+                deaf_peer_is_reset };
         Suite *s = suite_create("stream");
         TCase *tc = tcase_create("stream");
         SRunner *r = srunner_create(s);

@@ -22,7 +22,8 @@ static const struct {
         { U("\"prompt_tokens\":7,\"input_tokens_details\":{\"cached_tokens\":3}"), 7, 0, 7, 3 },
         { U("\"prompt_tokens\":7,\"prompt_token_details\":{\"cached_tokens\":3}"), 7, 0, 7, 0 },
         { U("\"input_tokens\":7,\"cache_read_input_tokens\":2000"), 7, 0, 7, 2000 },
-        { U("\"cache_read_input_tokens\":9,\"input_tokens\":7,\"input_tokens_details\":{\"cached_tokens\":3}"),
+        { U("\"cache_read_input_tokens\":9,\"input_tokens\":7,\"input_tokens_details\":{\"cached_"
+            "tokens\":3}"),
                 7, 0, 7, 3 },
         { U("\"Prompt_tokens\":1,\"prompt_tokensx\":2,\"\":3"), 0, 0, 0, 0 },
         /* Places. */
@@ -39,7 +40,9 @@ static const struct {
         { "{\"prompt_tokens\":4}", 0, 0, 0, 0 },
         { "{\"x\":\"\\\"usage\\\":{\\\"prompt_tokens\\\":4}\"}", 0, 0, 0, 0 },
         { "{\"usage\":{\"prompt_tokens_details\":[{\"cached_tokens\":3}]}}", 0, 0, 0, 0 },
-        { "{\"meta_info\":{\"finish_reason\":{\"type\":\"stop\"},\"prompt_tokens\":4,\"cached_tokens\":2}}", 4, 0, 4, 2 },
+        { "{\"meta_info\":{\"finish_reason\":{\"type\":\"stop\"},\"prompt_tokens\":4,\"cached_"
+          "tokens\":2}}",
+                4, 0, 4, 2 },
         { "{\"meta_info\":{\"prompt_tokens\":4,\"finish_reason\":\"stop\"}}", 4, 0, 4, 0 },
         { "{\"meta_info\":{\"prompt_tokens\":4,\"finish_reason\":null}}", 0, 0, 0, 0 },
         { "{\"meta_info\":{\"prompt_tokens\":4}}", 0, 0, 0, 0 },
@@ -69,7 +72,9 @@ static const struct {
         /* Repeated: the last. */
         { U("\"prompt_tokens\":1,\"prompt_tokens\":2"), 2, 0, 2, 0 },
         { U("\"input_tokens\":1,\"input_tokens\":2"), 2, 0, 2, 0 },
-        { "{\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":5},\"usage\":{\"prompt_tokens\":2}}", 2, 0, 2, 0 },
+        { "{\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":5},\"usage\":{\"prompt_tokens\":2}"
+          "}",
+                2, 0, 2, 0 },
         /* White space, and what is no document. */
         { " { \"usage\" :\n{\t\"prompt_tokens\" : 5 \r} } \n", 5, 0, 5, 0 },
         { "", 0, 0, 0, 0 },
@@ -103,10 +108,12 @@ START_TEST(documents)
                 for (size_t step = 1; step <= n + 1; step++) {
                         struct epp_usage u = run(rows[i].text, n, step, (struct epp_usage){ 0 });
 
-                        ck_assert_msg(u.prompt == rows[i].prompt && u.completion == rows[i].completion &&
-                                u.total == rows[i].total && u.cached == rows[i].cached && !u.error,
-                                "%s by %zu: %lu %lu %lu %lu", rows[i].text, step, u.prompt, u.completion, u.total,
-                                u.cached);
+                        ck_assert_msg(u.prompt == rows[i].prompt &&
+                                        u.completion == rows[i].completion &&
+                                        u.total == rows[i].total && u.cached == rows[i].cached &&
+                                        !u.error,
+                                "%s by %zu: %lu %lu %lu %lu", rows[i].text, step, u.prompt,
+                                u.completion, u.total, u.cached);
                 }
         }
 }
@@ -116,8 +123,10 @@ END_TEST
 START_TEST(events)
 {
         struct epp_usage u = { 0 };
-        static const char start[] = "{\"message\":{\"usage\":{\"input_tokens\":25,\"output_tokens\":1}}}";
-        static const char delta[] = "{\"usage\":{\"output_tokens\":15}}", none[] = "{\"usage\":null}";
+        static const char start[] =
+                "{\"message\":{\"usage\":{\"input_tokens\":25,\"output_tokens\":1}}}";
+        static const char delta[] = "{\"usage\":{\"output_tokens\":15}}",
+                          none[] = "{\"usage\":null}";
         static const char error[] = "{\"error\":{}}";
 
         u = run(start, sizeof(start) - 1, 100, u);
