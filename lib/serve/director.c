@@ -136,6 +136,12 @@ match_model(struct epp_director *d, const struct epp_ask *ask, struct epp_reques
                 req->critical = m->criticality == EPP_CRITICAL;
                 t = epp_model_draw(m, epp_sched_rng(d->sched));
         }
+        if (t && t->name.n == 0) { /* the CRD lets it through */
+                refuse(d, v, EPP_REF_NOT_FOUND,
+                        "a target of InferenceModel \"" SLICE_FMT "\" has no name",
+                        SLICE_ARG(shorten(req->model, NAME_SHOWN)));
+                return false;
+        }
         if (t)
                 req->target = t->name;
         req->target_hash = t ? t->name_hash : XXH3_64bits(req->target.p, req->target.n);

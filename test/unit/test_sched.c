@@ -19,6 +19,9 @@ static const struct {
         { 'G', 300, .95, "", "", 0 }, { 'H', 3, .81, "tone", "chat", 2 },
         { 'X', 127, .90, "", "", 2 }, { 'Y', 128, .10, "sql", "", 2 },
         { 'M', 10, .40, "", "", 0 }, { 'N', 12, .40, "", "", 0 }, { 'O', 30, .60, "", "", 0 },
+        { 'V', 1, .5, "x", "x", 2 }, { 'W', 1, .5, "y z", "", 2 },
+        { 'a', 1, .5, "", "", 0 }, { 'b', 1, .5, "", "", 0 }, { 'c', 1, .5, "", "", 0 },
+        { 'd', 1, .5, "", "", 0 },
         /* the reference's own test */
         { '1', 0, .2, "foo bar", "", 2 }, { '2', 3, .1, "foo critical", "", 2 },
         { '3', 10, .2, "foo", "", 2 }, { '4', 10, .9, "foo bar", "", 2 },
@@ -69,6 +72,24 @@ static const struct {
         { EPP_TREE_V05, "ABCDEFGH", false, "sql", AFFINITY, true, "" },
         { EPP_TREE_V05, "ABCDEFGH", true, "sql", AFFINITY, true, "B" },
         { EPP_TREE_V05, "", true, "sql", AFFINITY, false, "" },
+        /* Where the two agree. */
+        { EPP_TREE_V05, "ABCDEFGH", true, "sql", FRESH, false, "C" },
+        { EPP_TREE_V05, "ABCDEFGH", true, "chat", AFFINITY, false, "B" },
+        { EPP_TREE_V05, "ABCDEFGH", true, "tone", AFFINITY, false, "H" },
+        { EPP_TREE_V05, "DGH", true, "sql", AFFINITY, false, "H" },
+        { EPP_TREE_V05, "G", true, "base", AFFINITY, false, "G" },
+        { EPP_TREE_V05, "MNO", true, "base", AFFINITY, false, "MN" },
+        { EPP_TREE_V05, "123", true, "critical", .999, false, "2" },
+        { EPP_TREE_V05, "456", false, "sheddable", .999, false, "" },
+        { EPP_TREE_V05, "", false, "sql", AFFINITY, false, "" },
+        { EPP_TREE_V03, "", false, "sql", AFFINITY, true, "" },
+        /* An adapter in both lists takes one slot of two in v0.3.0, both in v0.5. */
+        { EPP_TREE_V03, "VW", true, "new", AFFINITY, true, "V" },
+        { EPP_TREE_V05, "VW", true, "new", AFFINITY, false, "VW" },
+        /* All equal: all are kept, one in four each. */
+        { EPP_TREE_V03, "abcd", true, "base", AFFINITY, true, "abcd" },
+        { EPP_TREE_V03, "abcd", false, "base", AFFINITY, true, "abcd" },
+        { EPP_TREE_V05, "abcd", false, "base", AFFINITY, false, "abcd" },
 };
 
 static void
@@ -134,7 +155,7 @@ check_row(size_t r)
                 seen[(unsigned char)got->name.p[0]]++;
         }
         for (const char *c = rows[r].expect; *c; c++)
-                ck_assert_msg(seen[(unsigned char)*c] > 60, "row %zu: %c picked %zu of 200", r, *c,
+                ck_assert_msg(seen[(unsigned char)*c] > 120 / strlen(rows[r].expect), "row %zu: %c picked %zu of 200", r, *c,
                         seen[(unsigned char)*c]);
         for (size_t i = 0; i < n; i++)
                 epp_load_fini(&e[i].load);
@@ -145,6 +166,201 @@ START_TEST(worked_example)
 {
         for (size_t r = 0; r < ARRAY_LEN(rows); r++)
                 check_row(r);
+}
+END_TEST
+
+/* A filter that keeps as many as its parameter says, for the table of a node's cases. */
+static size_t
+keep_some(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint **v, size_t n)
+{
+        (void)cy, (void)v;
+        return EPP_MIN((size_t)self->param[0], n);
+}
+
+static size_t last_n; /* what the next node was given */
+
+static size_t
+keep_all(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint **v, size_t n)
+{
+        (void)self, (void)cy, (void)v;
+        last_n = n;
+        return n;
+}
+
+/* What a node hands on: the filtered set when something was left, else its own input; without a
+ * next node its own result. */
+START_TEST(node_cases)
+{
+        static const struct epp_plugin_type some = { .name = "some", .filter = keep_some };
+        static const struct epp_plugin_type all = { .name = "all", .filter = keep_all };
+        static const struct epp_plugin next = { .type = &all };
+        static const struct {
+                double keep;
+                bool success, failure; /* there is a next node */
+                size_t expect, given;
+        } cases[] = { { 2, true, false, 2, 2 }, { 2, true, true, 2, 2 }, { 2, false, true, 2, 0 },
+                { 2, false, false, 2, 0 }, { 0, false, true, 5, 5 }, { 0, true, true, 5, 5 },
+                { 0, true, false, 0, 0 }, { 0, false, false, 0, 0 }, { 5, true, false, 5, 5 } };
+
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+                struct epp_plugin current = { .type = &some, .param = { cases[i].keep } };
+                struct epp_plugin tree = { .type = &epp_filter_decision_tree, .current = &current,
+                        .on_success = cases[i].success ? &next : NULL,
+                        .on_failure = cases[i].failure ? &next : NULL };
+                struct epp_endpoint e[5], *v[5] = { e, e + 1, e + 2, e + 3, e + 4 };
+                struct epp_cycle cy = { 0 };
+
+                last_n = 0;
+                ck_assert_uint_eq(tree.type->filter(&tree, &cy, v, 5), cases[i].expect);
+                ck_assert_uint_eq(last_n, cases[i].given);
+        }
+}
+END_TEST
+
+/* The bands of nodes 4 and 5; digits say how many of the front are kept. */
+START_TEST(band_cases)
+{
+        static const struct {
+                int n, q[4];
+                double kv[4];
+                size_t queue, cache;
+        } cases[] = {
+                { 1, { 300 }, { .99 }, 1, 1 }, { 3, { 7, 7, 7 }, { .3, .3, .3 }, 3, 3 },
+                { 2, { 0, 0 }, { 0, 0 }, 2, 2 }, { 3, { 0, 1, 2 }, { 0, .3, 1 }, 1, 2 },
+                { 3, { 0, 3, 10 }, { 0, .3334, 1 }, 2, 1 }, { 2, { 5, 6 }, { .5, .6 }, 1, 1 },
+                { 4, { 0, 3, 10, 12 }, { 0, .25, .26, 1 }, 2, 2 },
+                { 3, { 0, 4, 10 }, { .9, .95, 1.2 }, 1, 2 },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+                struct epp_endpoint e[4] = { 0 }, *v[4] = { e, e + 1, e + 2, e + 3 };
+                size_t n = (size_t)cases[i].n;
+                struct epp_cycle cy = { 0 };
+
+                for (size_t k = 0; k < n; k++) {
+                        e[k].load.waiting = cases[i].q[k];
+                        e[k].load.kv_ratio = cases[i].kv[k];
+                }
+                ck_assert_msg(epp_filter_least_queue.filter(NULL, &cy, v, n) == cases[i].queue, "%zu", i);
+                ck_assert_msg(epp_filter_least_kv_cache.filter(NULL, &cy, v, n) == cases[i].cache, "%zu", i);
+        }
+        ck_assert_uint_eq(epp_filter_least_queue.filter(NULL, NULL, NULL, 0), 0);
+        ck_assert_uint_eq(epp_filter_least_kv_cache.filter(NULL, NULL, NULL, 0), 0);
+}
+END_TEST
+
+/* Picks of <rounds> requests for sql among A and C: how many went to A, which has the adapter. */
+static int
+share(double threshold, uint64_t seed, int rounds, char *out)
+{
+        struct epp_thresholds t = epp_thresholds_default;
+        struct epp_request req = { .critical = true, .target_hash = XXH3_64bits("sql", 3) };
+        struct epp_endpoint e[2], *got;
+        struct epp_sched *s;
+        int n = 0;
+
+        t.lora_affinity = threshold;
+        ck_assert_int_eq(epp_sched_new(EPP_TREE_V03, &t, epp_plugins, seed, &s), 0);
+        fill(&e[0], 'A');
+        fill(&e[1], 'C');
+        for (int i = 0; i < rounds; i++) {
+                struct epp_endpoint **v = epp_sched_candidates(s, 2);
+
+                v[0] = &e[0];
+                v[1] = &e[1];
+                ck_assert_int_eq(epp_sched_run(s, &req, 2, &got), 0);
+                n += got == &e[0];
+                if (out)
+                        out[i] = got->name.p[0];
+        }
+        epp_load_fini(&e[0].load);
+        epp_load_fini(&e[1].load);
+        epp_sched_free(s);
+        return n;
+}
+
+/* The draw of the LoRA node follows its threshold; equal seeds draw equally, others do not. */
+START_TEST(lora_draw)
+{
+        char a[64], b[64], c[64];
+
+        ck_assert_int_eq(share(1, 1, 5000, NULL), 5000);
+        ck_assert_int_eq(share(0, 1, 5000, NULL), 0);
+        ck_assert_int_lt(abs(share(.5, 1, 5000, NULL) - 2500), 150); /* four sigma */
+        ck_assert_int_lt(abs(share(.9, 2, 5000, NULL) - 4500), 90);
+        ck_assert_int_ge(share(.999, 3, 5000, NULL), 4985);
+        share(.5, 9, 64, a);
+        share(.5, 9, 64, b);
+        share(.5, 10, 64, c);
+        ck_assert_int_eq(memcmp(a, b, 64), 0);
+        ck_assert_int_ne(memcmp(a, c, 64), 0);
+}
+END_TEST
+
+/* Each threshold moves what it names. Rows of one endpoint and a request that is not critical,
+ * or of X (q 127), Y (q 128) and a critical one for sql. */
+START_TEST(thresholds)
+{
+        static const struct {
+                enum epp_builtin tree;
+                size_t field;
+                double value;
+                const char *pods;
+                bool critical;
+                const char *expect;
+        } cases[] = {
+#define F(x) offsetof(struct epp_thresholds, x)
+                { EPP_TREE_V03, F(queue_critical), 5, "D", false, "" },
+                { EPP_TREE_V03, F(queue_critical), 6, "D", false, "D" },
+                { EPP_TREE_V03, F(kv), .80, "H", false, "" },
+                { EPP_TREE_V03, F(kv), .81, "H", false, "H" },
+                { EPP_TREE_V03, F(queuing_lora), 128, "XY", true, "X" },
+                { EPP_TREE_V03, F(queuing_lora), 129, "XY", true, "Y" },
+                { EPP_TREE_V03, F(queuing_lora), 127, "XY", true, "X" }, /* none is low: least queue */
+                { EPP_TREE_V05, F(queue_critical), 5, "D", false, "" },
+                { EPP_TREE_V05, F(queue_critical), 6, "D", false, "D" },
+                { EPP_TREE_V05, F(kv), .80, "H", false, "" },
+                { EPP_TREE_V05, F(kv), .81, "H", false, "H" },
+                { EPP_TREE_V05, F(staleness_us), 99999, "A", false, "" },
+                { EPP_TREE_V05, F(staleness_us), 100000, "A", false, "A" },
+                { EPP_TREE_V05, F(staleness_us), 99999, "A", true, "A" },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+                struct epp_thresholds t = epp_thresholds_default;
+                struct epp_request req = { .critical = cases[i].critical, .now = 1100000,
+                        .target_hash = XXH3_64bits("sql", 3) };
+                struct epp_endpoint e[2], *got, **v;
+                size_t n = strlen(cases[i].pods);
+                struct epp_sched *s;
+                int r;
+
+                t.lora_affinity = AFFINITY;
+                *(double *)(void *)((char *)&t + cases[i].field) = cases[i].value;
+                ck_assert_int_eq(epp_sched_new(cases[i].tree, &t, epp_plugins, 1, &s), 0);
+                v = epp_sched_candidates(s, n);
+                for (size_t k = 0; k < n; k++) {
+                        fill(&e[k], cases[i].pods[k]);
+                        v[k] = &e[k];
+                }
+                r = epp_sched_run(s, &req, n, &got);
+                ck_assert_msg(r == (*cases[i].expect ? 0 : EPP_EFULL), "%zu", i);
+                if (r == 0)
+                        ck_assert_msg(got->name.p[0] == *cases[i].expect, "%zu: %c", i, got->name.p[0]);
+                for (size_t k = 0; k < n; k++)
+                        epp_load_fini(&e[k].load);
+                epp_sched_free(s);
+        }
+}
+END_TEST
+
+/* A table without one of the types cannot make a scheduler. */
+START_TEST(unknown_plugin)
+{
+        const struct epp_plugin_type *few[] = { &epp_picker_random, NULL };
+        struct epp_sched *s;
+
+        ck_assert_int_eq(epp_sched_new(EPP_TREE_V03, &epp_thresholds_default, few, 1, &s), EPP_ENOTFOUND);
 }
 END_TEST
 
@@ -192,4 +408,5 @@ START_TEST(bands)
 }
 END_TEST
 
-UNIT_MAIN("sched", worked_example, never_scraped, bands)
+UNIT_MAIN("sched", worked_example, node_cases, band_cases, lora_draw, thresholds, unknown_plugin,
+        never_scraped, bands)
