@@ -26,4 +26,5 @@ fuzz:
 FUZZ_SEEDS_jscan = test/data/bodies
 FUZZ_SEEDS_sse = test/data/bodies
 FUZZ_SEEDS_promscan = test/data/metrics
+FUZZ_SEEDS_yaml = test/data/fuzz/objects
 .PHONY: fuzz
