@@ -13,7 +13,7 @@ struct slot {
 
 struct epp_pool {
         struct slot *slots;
-        size_t n_slots;
+        size_t n_slots, first_free; /* no slot below it is free */
         struct epp_endpoint **list;
         size_t n, size;
         struct epp_map names;
@@ -66,9 +66,9 @@ take_slot(struct epp_pool *p, uint32_t *ret)
 {
         struct slot *slots;
 
-        for (size_t i = 0; i < p->n_slots && p->n < p->n_slots; i++) {
-                if (!p->slots[i].e) {
-                        *ret = (uint32_t)i;
+        for (; p->first_free < p->n_slots; p->first_free++) {
+                if (!p->slots[p->first_free].e) {
+                        *ret = (uint32_t)p->first_free;
                         return 0;
                 }
         }
@@ -162,6 +162,7 @@ epp_pool_remove(struct epp_pool *p, struct epp_slice name)
         p->list[e->index] = last;
         last->index = e->index;
         p->slots[e->ref.slot] = (struct slot){ NULL, e->ref.gen + 1 };
+        p->first_free = EPP_MIN(p->first_free, (size_t)e->ref.slot);
         p->version++;
         epp_load_fini(&e->load);
         free(e);

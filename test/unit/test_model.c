@@ -96,6 +96,64 @@ START_TEST(pool)
 }
 END_TEST
 
+/* Endpoints come, move and go at random: the table is what a plain list says, and a reference
+ * finds the endpoint it was made for or nothing. */
+START_TEST(pool_twin)
+{
+        static struct {
+                int port; /* 0: not there */
+                struct epp_ref ref;
+        } twin[64];
+        static struct epp_ref old[4096];
+        struct epp_pool *p;
+        struct epp_rng r;
+        size_t n_old = 0, n;
+
+        epp_rng_init(&r, 3);
+        ck_assert_int_eq(epp_pool_new(1, &p), 0);
+        for (int round = 0; round < 50000; round++) {
+                size_t i = epp_rng_below(&r, ARRAY_LEN(twin)), there = 0;
+                int port = 1 + (int)epp_rng_below(&r, 3), had = twin[i].port, result;
+                char name[24], addr[24];
+
+                snprintf(name, sizeof(name), "e%zu", i);
+                snprintf(addr, sizeof(addr), "10.0.0.1:%d", port);
+                if (had && n_old < ARRAY_LEN(old))
+                        old[n_old++] = twin[i].ref;
+                if (epp_rng_below(&r, 2)) {
+                        result = epp_pool_put(p, epp_slice_str(name), epp_slice_str(addr), &twin[i].ref);
+                        ck_assert_int_eq(result, !had ? 1 : had == port ? 0 : 2);
+                        twin[i].port = port;
+                } else {
+                        ck_assert_int_eq(epp_pool_remove(p, epp_slice_str(name)), had != 0);
+                        twin[i].port = 0;
+                }
+                for (size_t k = 0; k < ARRAY_LEN(twin); k++)
+                        there += twin[k].port != 0;
+                (void)epp_pool_list(p, &n);
+                ck_assert_uint_eq(n, there);
+                i = epp_rng_below(&r, ARRAY_LEN(twin));
+                if (twin[i].port) {
+                        struct epp_endpoint *e = epp_pool_get(p, twin[i].ref);
+
+                        ck_assert_ptr_nonnull(e);
+                        ck_assert_uint_eq(e->port, (unsigned)twin[i].port);
+                        ck_assert_ptr_eq(epp_pool_list(p, &n)[e->index], e);
+                }
+        }
+        for (size_t i = 0; i < n_old; i++) {
+                struct epp_endpoint *e = epp_pool_get(p, old[i]);
+                bool lives = false;
+
+                for (size_t k = 0; k < ARRAY_LEN(twin); k++)
+                        lives |= twin[k].port && twin[k].ref.slot == old[i].slot &&
+                                 twin[k].ref.gen == old[i].gen;
+                ck_assert_int_eq(e != NULL, lives);
+        }
+        epp_pool_free(p);
+}
+END_TEST
+
 START_TEST(addresses)
 {
         static const char *const bad[] = { "", "1.2.3.4", "1.2.3.4:", "1.2.3.4:0", "1.2.3.4:65536",
@@ -146,4 +204,4 @@ START_TEST(split)
 }
 END_TEST
 
-UNIT_MAIN("model", generator, map_twin, pool, addresses, split)
+UNIT_MAIN("model", generator, map_twin, pool, pool_twin, addresses, split)
