@@ -20,6 +20,7 @@ struct scrape {
         struct epp_promscan scan;
         struct epp_load_fold fold;
         bool nomem;
+        bool refused;           /* since the last page: it may be another process by now */
         enum fetch_result last; /* said in the log when it changes */
         uint32_t missing;       /* said too */
 };
@@ -104,7 +105,11 @@ on_done(void *ctx, enum fetch_result r, long status)
         s->nomem |= epp_promscan_end(&s->scan, r == FETCH_OK) < 0;
         all->stats->result[r]++;
         all->stats->line_errors += s->scan.errors;
+        s->refused |= r == FETCH_CONNECT;
         if (r == FETCH_OK && !s->nomem) {
+                if (s->refused)
+                        epp_load_restart(&s->e->load);
+                s->refused = false;
                 found = epp_load_fold_end(&s->fold, &s->e->load);
                 all->stats->not_metrics += found == 0;
                 say_missing(s);

@@ -130,6 +130,18 @@ epp_loras_add(struct epp_loras *s, struct epp_slice name)
 }
 
 void
+epp_load_restart(struct epp_load *l)
+{
+        struct epp_loras *sets[] = { &l->lora_running, &l->lora_waiting, &l->lora_v03 };
+
+        for (size_t i = 0; i < ARRAY_LEN(sets); i++) {
+                sets[i]->n = 0;
+                sets[i]->text_n = 0;
+        }
+        l->max_lora = l->max_lora_v03 = l->block_size = l->blocks = 0;
+}
+
+void
 epp_load_age(struct epp_load *l, epp_us now, epp_us limit)
 {
         if (l->state == EPP_LOAD_FRESH && now - l->at > limit)

@@ -317,6 +317,25 @@ START_TEST(lora)
 }
 END_TEST
 
+/* A new process has loaded nothing; what it does not say is not kept from the old one. */
+START_TEST(restart)
+{
+        struct rig r;
+
+        rig_init(&r, epp_load_spec_default());
+        read_text(&r, W " 5\n" LORA_ROW("a", "b", "4", "10")
+                "vllm:cache_config_info{block_size=\"16\",num_gpu_blocks=\"70\"} 1\n");
+        loras_are(&r, "a", "b", "a,b");
+        epp_load_restart(&r.l);
+        loras_are(&r, "", "", "");
+        ck_assert_int_eq(r.l.max_lora + r.l.max_lora_v03 + r.l.blocks + r.l.block_size, 0);
+        ck_assert_int_eq(r.l.waiting, 5);
+        read_text(&r, W " 1\n" LORA_ROW("c", "", "2", "11"));
+        loras_are(&r, "c", "", "c");
+        rig_fini(&r);
+}
+END_TEST
+
 /* Three processes add their clocks up; the row they share is not the newest one. */
 START_TEST(lora_summed)
 {
@@ -521,5 +540,5 @@ START_TEST(spec_matches)
 }
 END_TEST
 
-UNIT_MAIN("load", spec_syntax, spec_matches, captured, values, several_rows, kv, cache_info, lora,
-        lora_summed, lora_labels, lora_many, states, engines)
+UNIT_MAIN("load", spec_syntax, spec_matches, captured, values, several_rows, kv, cache_info, lora, lora_summed,
+        lora_labels, lora_many, restart, states, engines)

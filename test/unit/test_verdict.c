@@ -247,7 +247,7 @@ START_TEST(affinity_of_the_target)
         world_init(EPP_TREE_V03, 1);
         add_model("food", EPP_CRITICAL, t, 1);
         for (int i = 0; i < 4; i++) {
-                char name[2] = { (char)('a' + i), 0 }, addr[16];
+                char name[2] = { (char)('a' + i), 0 }, addr[24];
 
                 snprintf(addr, sizeof(addr), "10.0.0.%d:80", i + 1);
                 e = add(name, addr, 0, 0);
@@ -334,7 +334,7 @@ START_TEST(repeatable)
         for (int r = 0; r < 3; r++) {
                 world_init(EPP_TREE_V03, r == 2 ? 8 : 7);
                 for (int i = 0; i < 4; i++) {
-                        char name[2] = { (char)('a' + i), 0 }, addr[16];
+                        char name[2] = { (char)('a' + i), 0 }, addr[24];
 
                         snprintf(addr, sizeof(addr), "10.0.0.%d:80", i + 1);
                         add(name, addr, 0, 0);
