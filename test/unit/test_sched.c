@@ -354,6 +354,20 @@ START_TEST(thresholds)
 }
 END_TEST
 
+/* Soon after the start of the clock an endpoint without a page is no fresh one. */
+START_TEST(no_page_is_no_room)
+{
+        struct epp_request req = { .critical = false, .now = 1000 };
+        struct epp_endpoint never = { 0 }, *got;
+        struct epp_sched *s;
+
+        ck_assert_int_eq(epp_sched_new(EPP_TREE_V05, &epp_thresholds_default, epp_plugins, 1, &s), 0);
+        *epp_sched_candidates(s, 1) = &never;
+        ck_assert_int_eq(epp_sched_run(s, &req, 1, &got), EPP_EFULL);
+        epp_sched_free(s);
+}
+END_TEST
+
 /* A table without one of the types cannot make a scheduler. */
 START_TEST(unknown_plugin)
 {
@@ -375,8 +389,8 @@ START_TEST(never_scraped)
         for (int i = 0; i < 50; i++) {
                 struct epp_endpoint **v = epp_sched_candidates(s, 2);
 
-                v[0] = &fresh;
-                v[1] = &busy;
+                v[i & 1] = &fresh;
+                v[!(i & 1)] = &busy;
                 ck_assert_int_eq(epp_sched_run(s, &req, 2, &got), 0);
                 ck_assert_ptr_eq(got, &busy);
                 v[0] = &fresh;
@@ -408,5 +422,6 @@ START_TEST(bands)
 }
 END_TEST
 
-UNIT_MAIN("sched", worked_example, node_cases, band_cases, lora_draw, thresholds, unknown_plugin,
+UNIT_MAIN("sched", worked_example, node_cases, band_cases, lora_draw, thresholds, no_page_is_no_room,
+        unknown_plugin,
         never_scraped, bands)
