@@ -263,13 +263,13 @@ row_store(struct epp_load_lora_row *r, double value, const struct epp_slice part
 {
         size_t need = part[0].n + part[1].n + part[2].n, at = 0;
 
-        if (need > r->cap) {
-                char *text = realloc(r->text, need * 2);
+        if (need >= r->cap) { /* a row without any text has a place too */
+                char *text = realloc(r->text, need * 2 + 1);
 
                 if (!text)
                         return false;
                 r->text = text;
-                r->cap = need * 2;
+                r->cap = need * 2 + 1;
         }
         for (int i = 0; i < 3; i++) {
                 if (part[i].n)

@@ -305,6 +305,11 @@ START_TEST(lora)
         ck_assert_uint_eq(r.f.rejected, 2);
         read_text(&r, W " 1\n");
         loras_are(&r, "z", "", "x");
+        /* A row without labels is an idle one. */
+        epp_load_fold_fini(&r.f);
+        epp_load_fold_init(&r.f, epp_load_spec_default());
+        read_text(&r, "vllm:lora_requests_info 1\n");
+        loras_are(&r, "", "", "x");
         /* max_lora: no number keeps the value today, is 0 in v0.3.0; empty keeps both. */
         read_text(&r, LORA_ROW("z", "", "junk", "1"));
         ck_assert_int_eq(r.l.max_lora, 4);
