@@ -368,6 +368,14 @@ keep(struct epp_buf *b, struct epp_slice v)
                 epp_buf_fini(b);
 }
 
+/* What a dialect is told by: the end of the path, whatever a client appends as a query. */
+static struct epp_slice
+path_end(struct epp_slice path)
+{
+        path = epp_dialect_bare(path);
+        return path.n > KEEP_MAX ? epp_slice(path.p + path.n - KEEP_MAX, KEEP_MAX) : path;
+}
+
 static void
 on_request_header(void *user, struct epp_slice name, struct epp_slice value)
 {
@@ -375,7 +383,8 @@ on_request_header(void *user, struct epp_slice name, struct epp_slice value)
 
         for (size_t i = 0; i < KEPT_COUNT; i++) {
                 if (epp_slice_ieq(name, epp_slice_str(kept_names[i]))) {
-                        keep(&s->kept[i], value);
+                        keep(&s->kept[i], i >= KEPT_PATH && i <= KEPT_FORWARDED_PATH ? path_end(value)
+                                                                                     : value);
                         return;
                 }
         }
