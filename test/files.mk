@@ -13,7 +13,7 @@ LINT := $(sort $(wildcard test/lint/*.sh))
 lint: $(B)/libeppd.a
 	@sh test/run.sh $(LINT)
 check-quick: unit
-	@sh test/run.sh $(LINT) $(UNIT_BIN) $(MODEL_BIN)
+	@sh test/run.sh $(LINT) $(UNIT_BIN) $(MODEL_BIN) $(SIM_BIN)
 # Everything in the release build and once more under address and undefined-behaviour sanitizers.
 check:
 	@$(MAKE) --no-print-directory VARIANT=release all unit
