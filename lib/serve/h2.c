@@ -49,7 +49,26 @@ struct epp_h2 {
         unsigned early_resets;     /* within the second that began at early_since */
         epp_us early_since;
         bool abusive;
+        bool broken; /* memory was short where a peer would wait for ever: the connection must go */
 };
+
+/* Not even an answer could be queued: the call is reset, or else the connection has to end. */
+static void
+drop(struct epp_rpc *rpc)
+{
+        rpc->finished = true;
+        if (nghttp2_submit_rst_stream(rpc->h->session, NGHTTP2_FLAG_NONE, rpc->id,
+                    NGHTTP2_INTERNAL_ERROR) != 0)
+                rpc->h->broken = true;
+}
+
+/* There is something to read for the peer. */
+static void
+wake(struct epp_rpc *rpc)
+{
+        if (nghttp2_is_fatal(nghttp2_session_resume_data(rpc->h->session, rpc->id)))
+                drop(rpc);
+}
 
 static nghttp2_nv
 nv(const char *name, const char *value, size_t n)
@@ -81,8 +100,9 @@ trailers_only(struct epp_rpc *rpc, const char *http)
         f[0] = nv(":status", http, 3);
         f[1] = nv("content-type", "application/grpc", 16);
         rpc->answered = true;
-        nghttp2_submit_response(rpc->h->session, rpc->id, f,
-                2 + status_fields(rpc, code, f + 2), NULL);
+        if (nghttp2_submit_response(rpc->h->session, rpc->id, f,
+                    2 + status_fields(rpc, code, f + 2), NULL) != 0)
+                drop(rpc);
 }
 
 static ssize_t
@@ -110,7 +130,9 @@ read_out(nghttp2_session *session, int32_t id, uint8_t *at, size_t n, uint32_t *
                         char code[4];
 
                         *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-                        nghttp2_submit_trailer(session, id, f, status_fields(rpc, code, f));
+                        if (nghttp2_submit_trailer(session, id, f,
+                                    status_fields(rpc, code, f)) != 0)
+                                return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* resets the call */
                 } else if (!take) {
                         return NGHTTP2_ERR_DEFERRED; /* Envoy counts empty frames */
                 }
@@ -199,9 +221,10 @@ epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
                 nghttp2_data_provider data = { { .ptr = rpc }, read_out };
 
                 rpc->answered = true;
-                nghttp2_submit_response(rpc->h->session, rpc->id, f, 2, &data);
+                if (nghttp2_submit_response(rpc->h->session, rpc->id, f, 2, &data) != 0)
+                        drop(rpc);
         } else {
-                nghttp2_session_resume_data(rpc->h->session, rpc->id);
+                wake(rpc);
         }
         return 0;
 }
@@ -215,7 +238,7 @@ finish_http(struct epp_rpc *rpc, const char *http, int code, struct epp_slice te
         rpc->code = code;
         rpc->text_n = epp_grpc_quote(text, rpc->text, sizeof(rpc->text));
         if (rpc->answered)
-                nghttp2_session_resume_data(rpc->h->session, rpc->id);
+                wake(rpc);
         else
                 trailers_only(rpc, http);
 }
@@ -471,9 +494,10 @@ on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data
 {
         struct epp_rpc *rpc = nghttp2_session_get_stream_user_data(session, id);
         struct epp_slice in = epp_slice(data, n), msg;
+        struct epp_h2 *h = user;
         int r = 0;
 
-        (void)flags, (void)user;
+        (void)flags;
         if (rpc && rpc->open) {
                 while (!rpc->finished && (r = epp_grpc_in_next(&rpc->in, &in, &msg)) == 1) {
                         rpc->spoke = true;
@@ -483,11 +507,13 @@ on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data
                         framing_error(rpc, r);
         }
         /* Back-pressure is by call: the window of the connection belongs to all of them. */
-        nghttp2_session_consume_connection(session, n);
+        r = nghttp2_session_consume_connection(session, n);
         if (rpc && epp_buf_len(&rpc->out) > QUEUE_HIGH)
                 rpc->owed += n;
-        else
-                nghttp2_session_consume_stream(session, id, n);
+        else if (!nghttp2_is_fatal(r))
+                r = nghttp2_session_consume_stream(session, id, n);
+        if (nghttp2_is_fatal(r))
+                h->broken = true; /* the windows would never open again */
         return 0;
 }
 
@@ -496,14 +522,16 @@ on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data
 static int
 on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
+        struct epp_h2 *h = user;
         struct epp_rpc *rpc;
 
-        (void)user;
         if (frame->hd.type != NGHTTP2_HEADERS || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
                 return 0;
         rpc = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-        if (rpc && !rpc->half_closed)
-                nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, rpc->id, NGHTTP2_NO_ERROR);
+        if (rpc && !rpc->half_closed &&
+                nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, rpc->id,
+                        NGHTTP2_NO_ERROR) != 0)
+                h->broken = true;
         return 0;
 }
 
@@ -599,7 +627,7 @@ epp_h2_feed(struct epp_h2 *h, struct epp_slice in, epp_us now)
         h->now = h->heard = now;
         h->pinged = 0;
         r = nghttp2_session_mem_recv(h->session, (const uint8_t *)in.p, in.n);
-        if (r == NGHTTP2_ERR_NOMEM)
+        if (r == NGHTTP2_ERR_NOMEM || h->broken)
                 return EPP_ENOMEM;
         return r < 0 || (size_t)r != in.n ? EPP_EPROTO : 0;
 }
@@ -651,7 +679,7 @@ epp_h2_drain(struct epp_h2 *h, struct epp_slice *ret, epp_us now)
 
         h->now = now;
         r = nghttp2_session_mem_send(h->session, &p);
-        if (r < 0)
+        if (r < 0 || (r == 0 && h->broken))
                 return EPP_ENOMEM;
         *ret = epp_slice(p, (size_t)r);
         return r > 0;
