@@ -167,12 +167,15 @@ refuse(struct stream *s, int http, const char *text, const char *reason)
 
         s->cfg->stats->refused++;
         drop_body(s);
-        if (epp_ext_put_immediate(&b, http, epp_slice_str(text), &drop, reason != NULL) == 0) {
+        /* A good end without an answer lets the request through: the gateway must see a failure. */
+        if (epp_ext_put_immediate(&b, http, epp_slice_str(text), &drop, reason != NULL) < 0) {
+                end_call(s, 8, "out of memory");
+        } else {
                 v = epp_buf_slice(&b);
                 send_pieces(s, &v, 1);
         }
         epp_buf_fini(&b);
-        end_call(s, 0, "");
+        end_call(s, 0, ""); /* unless it has ended otherwise */
 }
 
 static void
