@@ -69,6 +69,7 @@ struct stream {
         struct epp_jscan scan;
         struct epp_verdict verdict;
         bool ticket;
+        bool nomem;            /* something of the request was lost: it must not be decided */
         epp_us now;
 };
 
@@ -364,11 +365,10 @@ complete_body(struct stream *s, bool end, bool trailers)
 /* ---- the request as it comes ---- */
 
 static void
-keep(struct epp_buf *b, struct epp_slice v)
+keep(struct stream *s, struct epp_buf *b, struct epp_slice v)
 {
         epp_buf_drain(b, epp_buf_len(b)); /* the last one wins */
-        if (v.n <= KEEP_MAX && !memchr(v.p ? v.p : "", 0, v.n) && epp_buf_append(b, v) < 0)
-                epp_buf_fini(b);
+        s->nomem |= v.n <= KEEP_MAX && !memchr(v.p ? v.p : "", 0, v.n) && epp_buf_append(b, v) < 0;
 }
 
 /* What a dialect is told by: the end of the path, whatever a client appends as a query. */
@@ -386,7 +386,7 @@ on_request_header(void *user, struct epp_slice name, struct epp_slice value)
 
         for (size_t i = 0; i < KEPT_COUNT; i++) {
                 if (epp_slice_ieq(name, epp_slice_str(kept_names[i]))) {
-                        keep(&s->kept[i], i >= KEPT_PATH && i <= KEPT_FORWARDED_PATH ? path_end(value)
+                        keep(s, &s->kept[i], i >= KEPT_PATH && i <= KEPT_FORWARDED_PATH ? path_end(value)
                                                                                      : value);
                         return;
                 }
@@ -465,6 +465,10 @@ request_headers(struct stream *s, const struct epp_ext_in *in)
         }
         if (epp_ext_headers(in->payload, on_request_header, s) < 0) {
                 end_call(s, 13, "malformed request headers");
+                return;
+        }
+        if (s->nomem) {
+                end_call(s, 8, "out of memory");
                 return;
         }
         if (s->cfg->max_held && s->cfg->stats->held_bytes > s->cfg->max_held) {
