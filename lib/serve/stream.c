@@ -401,29 +401,41 @@ on_request_header(void *user, struct epp_slice name, struct epp_slice value)
                                 s->present |= 1u << i;
 }
 
+struct hint {
+        struct epp_buf text;
+        bool nomem;
+};
+
 static void
 on_subset(void *user, struct epp_slice value)
 {
-        struct epp_buf *b = user;
+        struct hint *h = user;
 
-        if (epp_buf_append(b, value) == 0 && epp_buf_append(b, EPP_SLICE(",")) < 0)
-                epp_buf_fini(b);
+        h->nomem |= epp_buf_append(&h->text, value) == EPP_ENOMEM ||
+                epp_buf_append(&h->text, EPP_SLICE(",")) == EPP_ENOMEM;
 }
 
-/* A message without the hint leaves the last one in force. */
-static void
+/* A message without the hint leaves the last one in force. False when the stream has ended: a hint
+ * that cannot be read (protobuf-c does not tell lack of memory from a broken message) must not
+ * become no hint, as then any endpoint could be chosen. */
+static bool
 read_subset(struct stream *s, struct epp_slice metadata)
 {
-        struct epp_buf b = { .cap = 1 << 20 };
+        struct hint h = { .text.cap = 1 << 20 };
+        int r = epp_ext_metadata(metadata, EPP_SLICE("envoy.lb.subset_hint"),
+                EPP_SLICE("x-gateway-destination-endpoint-subset"), on_subset, &h);
 
-        if (epp_ext_metadata(metadata, EPP_SLICE("envoy.lb.subset_hint"),
-                    EPP_SLICE("x-gateway-destination-endpoint-subset"), on_subset, &b) == 1) {
+        if (r == 1 && !h.nomem) {
                 s->has_subset = true;
                 epp_buf_fini(&s->subset);
-                s->subset = b;
-        } else {
-                epp_buf_fini(&b);
+                s->subset = h.text;
+                return true;
         }
+        epp_buf_fini(&h.text);
+        if (!h.nomem && (r == 0 || r == EPP_EDEEP))
+                return true;
+        end_call(s, h.nomem ? 8 : 13, "the metadata cannot be read");
+        return false;
 }
 
 static const struct epp_dialect *
@@ -703,8 +715,9 @@ on_message(void *user, struct epp_slice msg, epp_us now)
         if (!s->began && in.kind != EPP_EXT_NONE)
                 first_message(s, &in);
         last = in.end_of_stream || in.kind == EPP_EXT_REQUEST_TRAILERS;
-        if (in.has_metadata && (s->phase == PHASE_NEW || (s->phase == PHASE_BODY && last)))
-                read_subset(s, in.metadata);
+        if (in.has_metadata && (s->phase == PHASE_NEW || (s->phase == PHASE_BODY && last)) &&
+                !read_subset(s, in.metadata))
+                return;
         switch (in.kind) {
         case EPP_EXT_REQUEST_HEADERS:
                 request_headers(s, &in);
