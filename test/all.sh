@@ -6,7 +6,7 @@ sh test/run.sh test/lint/*.sh | tee -a "$log"
 for VARIANT in release asan; do
         export VARIANT
         set --
-        for t in test/unit/test_*.c test/model/model_*.c test/sim/player.c; do
+        for t in test/unit/test_*.c test/model/model_*.c test/sim/player.c test/fail/fail.c; do
                 set -- "$@" "build/$VARIANT/${t%.c}"
         done
         for t in test/it/*.sh; do

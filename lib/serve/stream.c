@@ -557,12 +557,6 @@ take_body(struct stream *s, struct epp_slice body)
 }
 
 static void
-no_memory(struct stream *s)
-{
-        refuse(s, 503, EPP_SLICE("inference error: ServiceUnavailable - out of memory"), NULL);
-}
-
-static void
 request_body(struct stream *s, const struct epp_ext_in *in)
 {
         bool first = s->phase == PHASE_NEW;

@@ -28,7 +28,7 @@ SHOWN void OURS(free)(void *p);
 static struct {
         unsigned armed;
         uint64_t count, failed, nth;
-        bool onwards;
+        bool onwards, stopped;
         int64_t live;
 } a;
 
@@ -38,6 +38,13 @@ alloc_fail(uint64_t nth, bool onwards)
         a.nth = nth;
         a.onwards = onwards;
         a.count = a.failed = 0;
+        a.stopped = false;
+}
+
+void
+alloc_stop(void)
+{
+        a.stopped = true;
 }
 
 void
@@ -73,7 +80,7 @@ alloc_live(void)
 static bool
 refused(void)
 {
-        if (!a.armed)
+        if (!a.armed || a.stopped)
                 return false;
         a.count++;
         if (a.nth == 0 || a.count < a.nth || (a.count > a.nth && !a.onwards))

@@ -6,8 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Counts from now on; the <nth> armed allocation fails (0: none), with <onwards> all after it too. */
+/* Counts from now on; the <nth> armed allocation fails (0: none), with <onwards> all behind it. */
 void alloc_fail(uint64_t nth, bool onwards);
+/* No more fail, and no more are counted. */
+void alloc_stop(void);
 /* Nests. */
 void alloc_arm(void);
 void alloc_disarm(void);

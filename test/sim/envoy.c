@@ -101,11 +101,29 @@ put_subset(struct epp_buf *b, const char *subset)
         put_inner(b, 8, &meta);
 }
 
+static void
+send_up(struct call *c, struct epp_slice msg)
+{
+        char head[EPP_GRPC_PREFIX];
+
+        epp_grpc_prefix(head, msg.n);
+        put(&c->up, epp_slice(head, sizeof(head)));
+        put(&c->up, msg);
+        if (!c->closed && c->envoy->client)
+                nghttp2_session_resume_data(c->envoy->client, c->stream);
+        envoy_pump(c->envoy);
+}
+
+void
+envoy_say_empty(struct call *c)
+{
+        send_up(c, EPP_SLICE(""));
+}
+
 void
 envoy_say(struct call *c, const struct message *m)
 {
         struct epp_buf msg = { 0 }, config = { 0 };
-        char head[EPP_GRPC_PREFIX];
 
         if (m->kind == EPP_EXT_NONE)
                 put(&msg, EPP_SLICE("\x07"));
@@ -118,15 +136,10 @@ envoy_say(struct call *c, const struct message *m)
                 put_number(&config, 2, (uint64_t)m->response_mode);
                 put_inner(&msg, 11, &config);
         }
-        epp_grpc_prefix(head, epp_buf_len(&msg));
-        put(&c->up, epp_slice(head, sizeof(head)));
-        put(&c->up, epp_buf_slice(&msg));
-        epp_buf_fini(&msg);
         if (m->kind == EPP_EXT_REQUEST_BODY)
                 put(&c->sent, m->body);
-        if (!c->closed && c->envoy->client)
-                nghttp2_session_resume_data(c->envoy->client, c->stream);
-        envoy_pump(c->envoy);
+        send_up(c, epp_buf_slice(&msg));
+        epp_buf_fini(&msg);
 }
 
 /* ---- answers in ---- */
@@ -208,7 +221,8 @@ on_data(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *p, size_t 
 
         (void)flags, (void)user;
         while (c && epp_grpc_in_next(&c->in, &in, &msg) == 1)
-                on_answer(c, msg);
+                if (c->process)
+                        on_answer(c, msg);
         return 0;
 }
 
@@ -350,11 +364,10 @@ nv(const char *name, const char *value)
 }
 
 struct call *
-envoy_open(struct envoy *e, const char *id)
+envoy_open(struct envoy *e, const char *id, const char *path)
 {
         nghttp2_nv h[] = { nv(":method", "POST"), nv(":scheme", "http"), nv(":authority", "eppd"),
-                nv(":path", "/envoy.service.ext_proc.v3.ExternalProcessor/Process"),
-                nv("content-type", "application/grpc") };
+                nv(":path", path), nv("content-type", "application/grpc") };
         nghttp2_data_provider data = { { .ptr = NULL }, read_up };
         struct call *c;
 
@@ -370,6 +383,7 @@ envoy_open(struct envoy *e, const char *id)
         }
         snprintf(c->id, sizeof(c->id), "%s", id);
         epp_grpc_in_init(&c->in, 1 << 26);
+        c->process = strcmp(path, ENVOY_PROCESS) == 0;
         c->grpc = -1;
         c->envoy = e;
         c->next = e->calls;

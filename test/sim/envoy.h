@@ -30,6 +30,7 @@ struct call {
         int32_t stream;
         enum epp_body_mode mode;
         bool half_closed, closed, reset; /* by us; by the server; we reset it */
+        bool process;                    /* answers are ext_proc's */
         bool has_body, trailers;         /* of the request as it was sent */
         int grpc;                        /* status, -1 = none came */
         struct epp_buf up, sent, body;   /* to send; the body as it came in, as it goes on */
@@ -55,8 +56,11 @@ struct message {
 EPP_MUSTUSE int envoy_init(struct envoy *e, struct epp_h2 *h2, epp_us now);
 /* Drops the connection: all calls end. */
 void envoy_fini(struct envoy *e);
-/* A new call, or NULL when the connection takes none. Owned by <e>. */
-struct call *envoy_open(struct envoy *e, const char *id);
+#define ENVOY_PROCESS "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
+/* A new call of <path>, or NULL when the connection takes none. Owned by <e>. */
+struct call *envoy_open(struct envoy *e, const char *id, const char *path);
+/* A message without any field, for other services. */
+void envoy_say_empty(struct call *c);
 void envoy_say(struct call *c, const struct message *m);
 void envoy_half_close(struct call *c);
 void envoy_reset(struct call *c, uint32_t code);

@@ -9,6 +9,7 @@ struct play {
         unsigned line;
         const char *rest;   /* text not read yet */
         bool lenient;       /* allocations fail: only what must hold even then is checked */
+        bool degraded;      /* one did, before requests: models or endpoints are not as written */
         bool failed;
         char error[600];    /* file:line: what, after a failure */
         struct world w;

@@ -115,7 +115,7 @@ static struct call *
 ask_once(struct play *p, const struct ask *a)
 {
         struct envoy *e = world_envoy(&p->w);
-        struct call *c = e ? envoy_open(e, p->word[0]) : NULL;
+        struct call *c = e ? envoy_open(e, p->word[0], ENVOY_PROCESS) : NULL;
 
         if (!c)
                 return NULL;
@@ -219,14 +219,19 @@ check_safe(struct play *p, const struct call *c, const struct ask *a, const stru
                         c->id, c->answers);
         if (fate == FATE_PASSED)
                 return play_fail(p, "%s was let through without a verdict", c->id);
+        if (a->subset[0] && fate == FATE_PICK && !in_subset(a, c->endpoint))
+                return play_fail(p, "%s was sent to %s, outside of its subset", c->id, c->endpoint);
+        if (p->degraded)
+                return true;
+        if (fate == FATE_REFUSED && c->http < 429 && c->http != code)
+                return play_fail(p, "%s was blamed for what it did not do: %d %s", c->id, c->http,
+                        c->text);
         if (fate != FATE_PICK)
                 return true;
         if (code == 400 || code == 404 || code == 413)
                 return play_fail(p, "%s was routed, expected %d", c->id, code);
         if (w->model && model[0] && strcmp(w->model, model) != 0)
                 return play_fail(p, "%s goes on as %s, expected %s", c->id, model, w->model);
-        if (a->subset[0] && !in_subset(a, c->endpoint))
-                return play_fail(p, "%s was sent to %s, outside of its subset", c->id, c->endpoint);
         return true;
 }
 
