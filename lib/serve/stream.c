@@ -379,15 +379,6 @@ path_end(struct epp_slice path)
         return path.n > KEEP_MAX ? epp_slice(path.p + path.n - KEEP_MAX, KEEP_MAX) : path;
 }
 
-/* What tells the dialect: the end of the path, before query and fragment. */
-static struct epp_slice
-path_end(struct epp_slice v)
-{
-        v = epp_slice_cut(&v, '?');
-        v = epp_slice_cut(&v, '#');
-        return v.n > KEEP_MAX ? epp_slice(v.p + v.n - KEEP_MAX, KEEP_MAX) : v;
-}
-
 static void
 on_request_header(void *user, struct epp_slice name, struct epp_slice value)
 {
