@@ -79,7 +79,7 @@ START_TEST(original)
                 { "grpcHealthPort", "1", "--grpc-health-port=1" },
                 { "metricsPort", "1", "--metrics-port=1" },
                 { "destinationEndpointHintKey", "k", "--destination-endpoint-hint-key=k" },
-                { "destinationEndpointHintMetadataNamespace", "n",
+                { "DestinationEndpointHintMetadataNamespace", "n",
                         "--destination-endpoint-hint-metadata-namespace=n" },
                 { "poolName", "p", "--pool-name=p" },
                 { "poolNamespace", "n", "--pool-namespace=n" },
