@@ -42,13 +42,14 @@ mkdir -p "$debs" "$root"
 say() { echo "image.sh: $*"; }
 
 # 1. Debian's files: the packages of the libraries that eppd loads here, whatever those need, and
-# the certificates of public authorities. Extracted, never installed: nothing of it is run.
+# the certificates of public authorities. Extracted, never installed: nothing of it is run, so no
+# chroot and no right of root is needed.
 owners=$(ldd "$eppd" | sed -n 's/.*=> \(.*\) (.*/\1/p' | while read -r lib; do
         dpkg-query -S "$(readlink -f "$lib")" 2>/dev/null || dpkg-query -S "$lib"
 done | sed 's/:.*//' | sort -u)
 list=$(echo $owners libc6 libgcc-s1 base-files ca-certificates | tr ' ' ',')
 # shellcheck disable=SC2086
-mmdebstrap --quiet --variant=extract --include="$list" --architectures="$arch" \
+mmdebstrap --quiet --mode=chrootless --variant=extract --include="$list" --architectures="$arch" \
         --extract-hook="cp \"\$1\"/var/cache/apt/archives/*.deb '$PWD/$debs/'" \
         "$codename" "$stage" $IMAGE_APT
 for deb in "$debs"/*.deb; do
