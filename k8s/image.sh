@@ -48,8 +48,10 @@ owners=$(ldd "$eppd" | sed -n 's/.*=> \(.*\) (.*/\1/p' | while read -r lib; do
         dpkg-query -S "$(readlink -f "$lib")" 2>/dev/null || dpkg-query -S "$lib"
 done | sed 's/:.*//' | sort -u)
 list=$(echo $owners libc6 libgcc-s1 base-files ca-certificates | tr ' ' ',')
+apt-config dump Acquire | grep -iE '^Acquire::https?::proxy' >"$work/apt.conf" || echo >"$work/apt.conf"
 # shellcheck disable=SC2086
 mmdebstrap --quiet --mode=chrootless --variant=extract --include="$list" --architectures="$arch" \
+        --aptopt="$work/apt.conf" \
         --extract-hook="cp \"\$1\"/var/cache/apt/archives/*.deb '$PWD/$debs/'" \
         "$codename" "$stage" $IMAGE_APT
 for deb in "$debs"/*.deb; do
