@@ -24,21 +24,30 @@ PY
 }
 check "it starts eppd" same "['/usr/sbin/eppd']" "$(config "c['config']['Entrypoint']")"
 check "as 65532" same 65532:65532 "$(config "c['config']['User']")"
-check "on the three ports" same "['9002/tcp', '9003/tcp', '9090/tcp']" "$(config "sorted(c['config']['ExposedPorts'])")"
+check "on the three ports" same "['9002/tcp', '9003/tcp', '9090/tcp']" \
+        "$(config "sorted(c['config']['ExposedPorts'])")"
 check "it says where it comes from" same "created description licenses revision title version" \
-        "$(config "' '.join(sorted(k.replace('org.opencontainers.image.', '') for k in c['config']['Labels']))")"
-check "manifest and configuration agree" same True "$(config "m['annotations'] == c['config']['Labels']")"
+        "$(config "' '.join(sorted(k.split('.')[-1] for k in c['config']['Labels']))")"
+check "manifest and configuration agree" same True \
+        "$(config "m['annotations'] == c['config']['Labels']")"
 no_tools() { # the only programs are eppd and the loader
-        find "$root" -type f -perm /111 | sed "s|^$root||" | grep -vE '^(/usr/sbin/eppd|/usr/lib(64)?/ld-.*)$' && return 1
+        find "$root" -type f -perm /111 | sed "s|^$root||" |
+                grep -vE '^(/usr/sbin/eppd|/usr/lib(64)?/ld-.*)$' && return 1
         [ -z "$(find "$root" -perm /6000)" ]
 }
 check "no shell, no tool, nothing set-user-id" no_tools
 check "packages are named for scanners" grep -qs '^Version: ' "$root/var/lib/dpkg/status.d/libssl3"
-licences() { for p in "$root"/var/lib/dpkg/status.d/*; do [ -s "$root/usr/share/doc/${p##*/}/copyright" ] || return 1; done; }
+licences() {
+        for p in "$root"/var/lib/dpkg/status.d/*; do
+                [ -s "$root/usr/share/doc/${p##*/}/copyright" ] || return 1
+        done
+}
 check "every package has its licence" licences
-check "certificates of public authorities are there" grep -q 'BEGIN CERTIFICATE' "$root/etc/ssl/certs/ca-certificates.crt"
+check "certificates of public authorities are there" grep -q 'BEGIN CERTIFICATE' \
+        "$root/etc/ssl/certs/ca-certificates.crt"
 build_id() { readelf -n "$1" 2>"$dir/null" | sed -n 's/.*Build ID: //p'; }
-check "the debug file belongs to it" same "$(build_id build/eppd.debug)" "$(build_id "$root/usr/sbin/eppd")"
+check "the debug file belongs to it" same "$(build_id build/eppd.debug)" \
+        "$(build_id "$root/usr/sbin/eppd")"
 
 # eppd.sh FLAGS...: eppd in the image, in the foreground.
 cat >"$dir/crun.sh" <<'SH'
@@ -48,32 +57,44 @@ path = sys.argv[1] + "/config.json"
 c = json.load(open(path))
 p = c["process"]
 p.update(args=["/usr/sbin/eppd"] + sys.argv[2:], terminal=False, noNewPrivileges=True)
-p["capabilities"] = {k: [] for k in ("bounding", "effective", "permitted", "inheritable", "ambient")}
+sets = ("bounding", "effective", "permitted", "inheritable", "ambient")
+p["capabilities"] = {k: [] for k in sets}
 assert p["user"]["uid"] == p["user"]["gid"] == 65532, p["user"]
 c["root"]["readonly"] = True
-c["linux"]["namespaces"] = [{"type": t} for t in ("pid", "ipc", "uts", "mount")]  # the host's network
+# Not "network": the host's.
+c["linux"]["namespaces"] = [{"type": t} for t in ("pid", "ipc", "uts", "mount")]
 c["linux"].pop("resources", None)
 c["mounts"] = [m for m in c["mounts"] if m["type"] in ("proc", "tmpfs", "devpts", "mqueue")]
 json.dump(c, open(path, "w"))
 PY
 # crun refuses a machine with cgroups of both versions, though it is to use none: show it one.
 [ ! -d /sys/fs/cgroup/unified ] || hide='mount --bind /sys/fs/cgroup/unified /sys/fs/cgroup &&'
-exec unshare -m sh -c "${hide:-} exec crun --cgroup-manager=disabled run --bundle '$bundle' eppd-check-$$"
+run="exec crun --cgroup-manager=disabled run --bundle '$bundle' eppd-check-$$"
+exec unshare -m sh -c "${hide:-} $run"
 SH
 cat >"$dir/bwrap.sh" <<'SH'
-exec bwrap --ro-bind "$bundle/rootfs" / --proc /proc --dev /dev --unshare-user --unshare-pid --unshare-ipc \
-        --uid 65532 --gid 65532 --cap-drop ALL --die-with-parent /usr/sbin/eppd "$@"
+exec bwrap --ro-bind "$bundle/rootfs" / --proc /proc --dev /dev \
+        --unshare-user --unshare-pid --unshare-ipc --uid 65532 --gid 65532 --cap-drop ALL \
+        --die-with-parent /usr/sbin/eppd "$@"
 SH
 export bundle="$dir/bundle"
 runs=
 for runtime in crun bwrap; do
-        command -v $runtime >/dev/null || { echo "# $runtime is missing: apt-get install crun bubblewrap"; continue; }
-        if sh "$dir/$runtime.sh" --version >"$dir/out" 2>&1; then runs="$runs $runtime"; else
+        command -v $runtime >/dev/null || {
+                echo "# $runtime is missing: apt-get install crun bubblewrap"
+                continue
+        }
+        if sh "$dir/$runtime.sh" --version >"$dir/out" 2>&1; then
+                runs="$runs $runtime"
+        else
                 echo "# $runtime cannot run here:"
                 sed 's/^/# /' "$dir/out" | head -n 5
         fi
 done
-[ -n "$runs" ] || { skip "THE IMAGE WAS NOT RUN: neither crun nor bubblewrap may make namespaces here"; finish; }
+[ -n "$runs" ] || {
+        skip "THE IMAGE WAS NOT RUN: neither crun nor bubblewrap may make namespaces here"
+        finish
+}
 envoy=$(sh test/it/envoy.sh get) || envoy=
 start_sim --servers 2 || exit 1
 set -- $servers
@@ -82,18 +103,24 @@ a=$1 b=$2
 inside() { # the pid of the eppd that was started here
         for p in /proc/[0-9]*; do
                 [ "$(cat "$p/comm" 2>/dev/null)" = eppd ] &&
-                        tr '\0' ' ' <"$p/cmdline" | grep -qF -- "--endpoint=$a --endpoint=$b" && echo "${p##*/}"
+                        tr '\0' ' ' <"$p/cmdline" | grep -qF -- "--endpoint=$a --endpoint=$b" &&
+                        echo "${p##*/}"
         done | tail -n 1
 }
 status() { awk -v k="$1:" '$1 == k { print $2 }' "/proc/$pid/status"; }
-read_only() { awk '$5 == "/" { print $6 }' "/proc/$pid/mountinfo" | tail -n 1 | grep -qE '^ro(,|$)'; }
+read_only() {
+        awk '$5 == "/" { print $6 }' "/proc/$pid/mountinfo" | tail -n 1 | grep -qE '^ro(,|$)'
+}
 health() { # SERVICE: asks the plaintext health port as the kubelet does; SERVING is 08 01
-        { printf '\0\0\0\0%b\012%b%s' "\\0$(printf %o $((${#1} + 2)))" "\\0$(printf %o ${#1})" "$1"; } >"$dir/ask"
-        get --http2-prior-knowledge -H 'content-type: application/grpc' -H 'te: trailers' --data-binary "@$dir/ask" \
-                "http://127.0.0.1:$health/grpc.health.v1.Health/Check" | od -An -tx1 | tr -d ' \n'
+        printf '\0\0\0\0%b\012%b%s' "\\0$(printf %o $((${#1} + 2)))" "\\0$(printf %o ${#1})" \
+                "$1" >"$dir/ask"
+        get --http2-prior-knowledge -H 'content-type: application/grpc' -H 'te: trailers' \
+                --data-binary "@$dir/ask" "http://127.0.0.1:$health/grpc.health.v1.Health/Check" |
+                od -An -tx1 | tr -d ' \n'
 }
 chat() {
-        get -o "$dir/body" -w '%{http_code} %header{x-sim-endpoint}' "http://127.0.0.1:$http/v1/chat/completions" \
+        get -o "$dir/body" -w '%{http_code} %header{x-sim-endpoint}' \
+                "http://127.0.0.1:$http/v1/chat/completions" \
                 -d '{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}'
 }
 all_picked() {
@@ -105,7 +132,8 @@ for runtime in $runs; do
         printf '#!/bin/sh\nexec sh "%s/%s.sh" "$@"\n' "$dir" "$runtime" >"$dir/eppd.sh"
         chmod +x "$dir/eppd.sh"
         eppd=$dir/eppd.sh
-        check "$runtime: eppd starts, with TLS" start_eppd --endpoint="$a" --endpoint="$b" --drain-timeout=5s
+        check "$runtime: eppd starts, with TLS" start_eppd --endpoint="$a" --endpoint="$b" \
+                --drain-timeout=5s
         pid=$(inside)
         [ -n "$pid" ] || { not_ok "$runtime: its process is found"; continue; }
         if [ "$(id -u)" -eq 0 ] && [ $runtime = crun ]; then
@@ -113,10 +141,11 @@ for runtime in $runs; do
                 check "$runtime: its group is 65532" same 65532 "$(status Gid)"
         fi
         check "$runtime: no capability" same 0000000000000000 "$(status CapEff)"
-        check "$runtime: nor may it get one" same '0000000000000000 1' "$(status CapBnd) $(status NoNewPrivs)"
+        check "$runtime: nor may it get one" same '0000000000000000 1' \
+                "$(status CapBnd) $(status NoNewPrivs)"
         check "$runtime: its root is read-only" read_only
-        check "$runtime: /healthz" same 200 "$(get -o "$dir/null" -w '%{http_code}' "http://127.0.0.1:$admin/healthz")"
-        check "$runtime: /readyz" same 200 "$(get -o "$dir/null" -w '%{http_code}' "http://127.0.0.1:$admin/readyz")"
+        check "$runtime: /healthz" same 200 "$(code_of "http://127.0.0.1:$admin/healthz")"
+        check "$runtime: /readyz" same 200 "$(code_of "http://127.0.0.1:$admin/readyz")"
         for service in liveness readiness inference-extension; do
                 check "$runtime: health of $service" same 00000000020801 "$(health $service)"
         done
@@ -132,6 +161,7 @@ for runtime in $runs; do
         wait "$eppd_pid"
         rc=$?
         pids=$(echo " $pids " | sed "s/ $eppd_pid / /")
-        check "$runtime: SIGTERM drains and ends with 0" same '0 drained' "$rc $(grep -q 'ev=drain ' "$dir/eppd.log" && echo drained)"
+        check "$runtime: SIGTERM drains and ends with 0" same '0 drained' \
+                "$rc $(grep -q 'ev=drain ' "$dir/eppd.log" && echo drained)"
 done
 finish

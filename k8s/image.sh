@@ -1,6 +1,6 @@
 #!/bin/sh
-# image.sh EPPD VERSION - packs a release eppd into build/eppd.oci.tar, an OCI image made from Debian
-# packages alone: no base image, no image registry. Leaves build/eppd.debug beside it.
+# image.sh EPPD VERSION - packs a release eppd into build/eppd.oci.tar, an OCI image made from
+# Debian packages alone: no base image, no image registry. Leaves build/eppd.debug beside it.
 #   IMAGE_NAME=localhost/eppd:VERSION   the name inside the archive
 #   IMAGE_APT="FILE..."                 apt sources; the machine's own by default
 #   SOURCE_DATE_EPOCH                   every time stamp; that of the last commit by default
@@ -48,7 +48,9 @@ owners=$(ldd "$eppd" | sed -n 's/.*=> \(.*\) (.*/\1/p' | while read -r lib; do
         dpkg-query -S "$(readlink -f "$lib")" 2>/dev/null || dpkg-query -S "$lib"
 done | sed 's/:.*//' | sort -u)
 list=$(echo $owners libc6 libgcc-s1 base-files ca-certificates | tr ' ' ',')
-apt-config dump Acquire | grep -iE '^Acquire::https?::proxy' >"$work/apt.conf" || echo >"$work/apt.conf"
+apt-config dump Acquire >"$work/apt.all"
+sed -n '/^Acquire::https\{0,1\}::proxy/Ip' "$work/apt.all" >"$work/apt.conf"
+echo >>"$work/apt.conf" # mmdebstrap takes no empty file
 # shellcheck disable=SC2086
 mmdebstrap --quiet --mode=chrootless --variant=extract --include="$list" --architectures="$arch" \
         --aptopt="$work/apt.conf" \
@@ -63,13 +65,15 @@ done >"$work/contents"
 interp=$(readelf -l "$eppd" | sed -n 's/.*program interpreter: \(.*\)]/\1/p')
 "$stage$interp" --inhibit-cache --library-path "$stage/usr/lib/$triplet:$stage/lib/$triplet" \
         --list "$eppd" | sed -n "\|$interp|d;s/.*=> \(.*\) (.*/\1/p" >"$work/libraries"
-find "$stage/usr/lib/$triplet/" "$stage/lib/$triplet/" -name libgcc_s.so.1 | head -n 1 >>"$work/libraries"
+find "$stage/usr/lib/$triplet/" "$stage/lib/$triplet/" -name libgcc_s.so.1 | head -n 1 \
+        >>"$work/libraries" # what the C library loads by itself
 used=$work/used
 take() { # MODE FROM TO: from the packages into the image, and notes the package
         install -D -m "$1" "$2" "$root/$3"
         file=$(readlink -f "$2")
         file=${file#"$(readlink -f "$stage")"}
-        awk -v a="$file" -v b="${file#/usr}" '$2 == a || $2 == b { print $1 }' "$work/contents" >>"$used"
+        awk -v a="$file" -v b="${file#/usr}" '$2 == a || $2 == b { print $1 }' \
+                "$work/contents" >>"$used"
 }
 while read -r lib; do
         case $lib in
@@ -114,8 +118,9 @@ tar --sort=name --mtime="@$epoch" --owner=0 --group=0 --numeric-owner --format=p
         -C "$root" -cf "$work/layer.tar" .
 umoci init --layout "$layout"
 umoci new --image "$layout:$name"
-umoci raw add-layer --image "$layout:$name" --history.created "$created" --history.created_by k8s/image.sh \
-        --history.author eppd --history.comment "Debian $codename" "$work/layer.tar"
+umoci raw add-layer --image "$layout:$name" --history.created "$created" \
+        --history.created_by k8s/image.sh --history.author eppd \
+        --history.comment "Debian $codename" "$work/layer.tar"
 set --
 for label in "title=eppd" "description=Endpoint picker for inference gateways" "version=$version" \
         "revision=$commit" "created=$created" "licenses=Apache-2.0"; do

@@ -1,4 +1,4 @@
-"""manifests.py CHECK EPPD - one check of k8s/ for manifests.sh; exit code 1 and the reason when it fails."""
+"""manifests.py CHECK EPPD - one check of k8s/ for manifests.sh; 1 and the reason when it fails."""
 import glob
 import os
 import re
@@ -16,8 +16,8 @@ EPPD = sys.argv[2]
 INFERENCE = {
     "": ["pods"],
     "inference.networking.k8s.io": ["inferencepools"],
-    "inference.networking.x-k8s.io": ["inferencemodelrewrites", "inferencemodels", "inferenceobjectives",
-                                      "inferencepools"],
+    "inference.networking.x-k8s.io": ["inferencemodelrewrites", "inferencemodels",
+                                      "inferenceobjectives", "inferencepools"],
     "llm-d.ai": ["inferencemodelrewrites", "inferenceobjectives"],
 }
 
@@ -42,11 +42,13 @@ def load(path):
 
 
 def objects(folder):
-    return [d for p in files(folder) if not p.endswith("kustomization.yaml") for d in load(p) if isinstance(d, dict)]
+    return [d for p in files(folder) if not p.endswith("kustomization.yaml")
+            for d in load(p) if isinstance(d, dict)]
 
 
 def one(folder, kind, name=None):
-    found = [d for d in objects(folder) if d["kind"] == kind and name in (None, d["metadata"]["name"])]
+    found = [d for d in objects(folder)
+             if d["kind"] == kind and name in (None, d["metadata"]["name"])]
     same(1, len(found), f"objects of kind {kind} in {folder}")
     return found[0]
 
@@ -57,9 +59,13 @@ def container():
     return pod, pod["containers"][0]
 
 
+def said(*command):
+    r = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return r.stdout if r.returncode == 0 else r.stdout + r.stderr
+
+
 def eppd(*flags):
-    r = subprocess.run([EPPD, *flags], capture_output=True, text=True, timeout=20, check=False)
-    return r.stdout + r.stderr
+    return said(EPPD, *flags)
 
 
 def state(flag):
@@ -91,8 +97,10 @@ def check_parse():
 def check_listed():
     for folder in ("base", "ha", "example"):
         k = load(f"k8s/{folder}/kustomization.yaml")[0]
-        named = [r for r in k["resources"] if not r.startswith("../")] + [p["path"] for p in k.get("patches", [])]
-        there = [os.path.basename(p) for p in files(folder) if not p.endswith("kustomization.yaml")]
+        named = [r for r in k["resources"] if not r.startswith("../")]
+        named += [p["path"] for p in k.get("patches", [])]
+        there = [os.path.basename(p) for p in files(folder)]
+        there.remove("kustomization.yaml")
         same(there, sorted(named), f"files that k8s/{folder}/kustomization.yaml names")
 
 
@@ -124,29 +132,32 @@ def check_labels():
     same(label, d["selector"]["matchLabels"], "Deployment")
     same(label, d["template"]["metadata"]["labels"], "pods")
     same(label, one("base", "Service")["spec"]["selector"], "Service")
-    same(label, one("base", "PodDisruptionBudget")["spec"]["selector"]["matchLabels"], "PodDisruptionBudget")
-    same(label, one("base", "NetworkPolicy")["spec"]["podSelector"]["matchLabels"], "NetworkPolicy")
-    spread = one("ha", "Deployment")["spec"]["template"]["spec"]["topologySpreadConstraints"][0]
-    same(label, spread["labelSelector"]["matchLabels"], "spread")
+    for kind, key in (("PodDisruptionBudget", "selector"), ("NetworkPolicy", "podSelector")):
+        same(label, one("base", kind)["spec"][key]["matchLabels"], kind)
+    pod = one("ha", "Deployment")["spec"]["template"]["spec"]
+    same(label, pod["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"], "spread")
     for o in objects("base"):
         same(label, o["metadata"]["labels"], o["kind"])
-        same("eppd-auth-delegator" if o["kind"] == "ClusterRoleBinding" else "eppd", o["metadata"]["name"])
+        same("eppd-auth-delegator" if o["kind"] == "ClusterRoleBinding" else "eppd",
+             o["metadata"]["name"])
 
 
 def check_ports():
     _, c = container()
     want = {"grpc": "grpc-port", "grpc-health": "grpc-health-port", "metrics": "metrics-port"}
     have = {p["name"]: p["containerPort"] for p in c["ports"]}
-    same({n: int(defaults()[f]) for n, f in want.items()}, have, "container ports and the flags' defaults")
+    same({n: int(defaults()[f]) for n, f in want.items()}, have, "ports and the flags' defaults")
     same([], [a for a in c["args"] if "-port=" in a], "ports among the arguments")
     same("metrics", c["livenessProbe"]["httpGet"]["port"])
     same({"port": have["grpc-health"], "service": "readiness"}, c["readinessProbe"]["grpc"])
     service = one("base", "Service")["spec"]["ports"]
-    same({have["grpc"]: "grpc", have["metrics"]: "metrics"}, {p["port"]: p["targetPort"] for p in service}, "Service")
-    opened = [p["port"] for r in one("base", "NetworkPolicy")["spec"]["ingress"] for p in r["ports"]]
+    same({have["grpc"]: "grpc", have["metrics"]: "metrics"},
+         {p["port"]: p["targetPort"] for p in service}, "Service")
+    rules = one("base", "NetworkPolicy")["spec"]["ingress"]
+    opened = [p["port"] for r in rules for p in r["ports"]]
     same(sorted(have), sorted(opened), "NetworkPolicy")
     ref = one("example", "InferencePool")["spec"]["endpointPickerRef"]
-    same(("eppd", have["grpc"]), (ref["name"], ref["port"]["number"]), "endpointPickerRef")
+    same(("eppd", have["grpc"]), (ref["name"], ref["port"]["number"]), "picker of the pool")
     host = one("example", "DestinationRule")["spec"]["host"]
     same("eppd.default.svc.cluster.local", host)
 
@@ -155,17 +166,18 @@ def check_rbac():
     def rules(role):
         return {(g, r): sorted(rule["verbs"]) for rule in role["rules"]
                 for g in rule["apiGroups"] for r in rule["resources"]}
-    roles = [o for f in ("base", "ha", "example") for o in objects(f) if o["kind"] in ("Role", "ClusterRole")]
+    roles = [o for f in ("base", "ha", "example") for o in objects(f)
+             if o["kind"] in ("Role", "ClusterRole")]
     same(["eppd", "eppd-lease"], [r["metadata"]["name"] for r in roles])
     want = {(g, r): ["list", "watch"] for g, rs in INFERENCE.items() for r in rs}
     same(want, rules(roles[0]), "Role eppd")
-    same({("coordination.k8s.io", "leases"): ["create", "get", "update"]}, rules(roles[1]), "Role eppd-lease")
+    same({("coordination.k8s.io", "leases"): ["create", "get", "update"]}, rules(roles[1]))
     for folder, kind, name, role in (("base", "RoleBinding", "eppd", "eppd"),
                                      ("base", "ClusterRoleBinding", None, "system:auth-delegator"),
                                      ("ha", "RoleBinding", "eppd-lease", "eppd-lease")):
         b = one(folder, kind, name)
         same((kind.replace("Binding", ""), role), (b["roleRef"]["kind"], b["roleRef"]["name"]))
-        same([{"kind": "ServiceAccount", "name": "eppd", "namespace": "default"}], b["subjects"], name)
+        same([{"kind": "ServiceAccount", "name": "eppd", "namespace": "default"}], b["subjects"])
     same(one("base", "ServiceAccount")["metadata"]["name"], container()[0]["serviceAccountName"])
 
 
@@ -174,7 +186,8 @@ def check_restricted():
     p, s = pod["securityContext"], c["securityContext"]
     same((True, 65532, 65532, "RuntimeDefault"),
          (p["runAsNonRoot"], p["runAsUser"], p["runAsGroup"], p["seccompProfile"]["type"]))
-    same({"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}, s)
+    same({"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+          "capabilities": {"drop": ["ALL"]}}, s)
     for key in ("hostNetwork", "hostPID", "hostIPC", "volumes"):
         if key in pod:
             fail(f"{key} in the pod")
@@ -195,27 +208,26 @@ def check_version():
     same(f"localhost/eppd:{version}", container()[1]["image"])
     with open("k8s/Containerfile", encoding="utf-8") as f:
         text = f.read()
-    same({version}, set(re.findall(r"VERSION=(\S+)", text) + re.findall(r"eppd:(\d\S*)", text)), "Containerfile")
+    same({version}, set(re.findall(r"(?:VERSION=|eppd:)(\d\S*)", text)), "Containerfile")
 
 
 def check_containerfile():
     """Its run-time packages are those of the libraries that eppd itself names."""
     with open("k8s/Containerfile", encoding="utf-8") as f:
-        named = set(re.search(r"install -y --no-install-recommends([^&]*)&&", f.read())[1].replace("\\", "").split())
-    ldd = subprocess.run(["ldd", EPPD], capture_output=True, text=True, check=True).stdout
-    where = dict(re.findall(r"(\S+) => (\S+) \(", ldd))
-    dynamic = subprocess.run(["readelf", "-d", EPPD], capture_output=True, text=True, check=True).stdout
-    for lib in re.findall(r"NEEDED.*\[(.*?)\]", dynamic):
+        install = re.search(r"install -y --no-install-recommends([^&]*)&&", f.read())[1]
+    named = set(install.replace("\\", "").split())
+    where = dict(re.findall(r"(\S+) => (\S+) \(", said("ldd", EPPD)))
+    for lib in re.findall(r"NEEDED.*\[(.*?)\]", said("readelf", "-d", EPPD)):
         if re.match(r"lib(c|m|asan|ubsan|gcc_s|ld-linux.*)\.so", lib):
             continue
         for path in (os.path.realpath(where[lib]), where[lib]):
-            r = subprocess.run(["dpkg-query", "-S", path], capture_output=True, text=True, check=False)
-            if r.returncode == 0:
+            owner = said("dpkg-query", "-S", path).split(":")[0]
+            if owner and not owner.startswith("dpkg-query"):
                 break
         else:
             fail(f"no package has {lib}")
-        if r.stdout.split(":")[0] not in named:
-            fail(f"{lib} is in {r.stdout.split(':')[0]}, which the Containerfile does not install")
+        if owner not in named:
+            fail(f"{lib} is in {owner}, which the Containerfile does not install")
 
 
 def check_names():
@@ -232,8 +244,9 @@ def check_names():
 def table(title):
     with open("k8s/README.md", encoding="utf-8") as f:
         text = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", f.read(), re.M | re.S)[1]
-    rows = [[c.strip() for c in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")]
-    return [([x for x in re.findall(r"`(-[^`]*)`", r[0])], r[1]) for r in rows]
+    rows = [[c.strip() for c in line.strip("|").split("|")]
+            for line in text.splitlines() if line.startswith("| `")]
+    return [(re.findall(r"`(-[^`]*)`", r[0]), r[1]) for r in rows]
 
 
 def check_readme_original():
@@ -267,18 +280,30 @@ def check_readme_today():
     same(True, len(rows) > 15, "rows were found")
 
 
+OVERLAY = """
+namespace: serving
+resources: [../../k8s/ha]
+images:
+- {name: localhost/eppd, newName: example.invalid/eppd, newTag: '1'}
+patches:
+- patch: |-
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: eppd}
+    spec:
+      template:
+        spec:
+          containers:
+          - {name: epp, env: [{name: POOL_NAME, value: mine}]}
+"""
+
+
 def check_kustomize():
     """The overlay of the README: everything lands in its namespace, subjects included."""
     os.makedirs("build/overlay", exist_ok=True)
     with open("build/overlay/kustomization.yaml", "w", encoding="utf-8") as f:
-        f.write("namespace: serving\nresources: [../../k8s/ha]\n"
-                "images: [{name: localhost/eppd, newName: example.invalid/eppd, newTag: '1'}]\n"
-                "patches:\n- patch: |-\n    apiVersion: apps/v1\n    kind: Deployment\n    metadata: {name: eppd}\n"
-                "    spec: {template: {spec: {containers: [{name: epp, env: [{name: POOL_NAME, value: mine}]}]}}}\n")
-    r = subprocess.run(["kubectl", "kustomize", "build/overlay"], capture_output=True, text=True, check=False)
-    if r.returncode:
-        fail(r.stderr)
-    made = list(yaml.safe_load_all(r.stdout))
+        f.write(OVERLAY)
+    made = list(yaml.safe_load_all(said("kubectl", "kustomize", "build/overlay")))
     for o in made:
         same("serving", o["metadata"].get("namespace", "serving"), o["kind"])
         for s in o.get("subjects", []):

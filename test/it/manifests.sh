@@ -44,8 +44,10 @@ if envoy=$(sh test/it/envoy.sh get) && start_envoy >"$dir/out" 2>&1; then
         check "batch goes on under its target's name" same \
                 '200 "model":"meta-llama/Llama-3.1-8B-Instruct"' "$(ask batch)"
         check "the model without targets keeps its name" same \
-                '200 "model":"meta-llama/Llama-3.1-8B-Instruct"' "$(ask meta-llama/Llama-3.1-8B-Instruct)"
-        check "food-review goes to one of its two" same 200 "$(ask food-review | sed -n 's/ "model":"food-review-[12]"//p')"
+                '200 "model":"meta-llama/Llama-3.1-8B-Instruct"' \
+                "$(ask meta-llama/Llama-3.1-8B-Instruct)"
+        check "food-review goes to one of its two" same 200 \
+                "$(ask food-review | sed -n 's/ "model":"food-review-[12]"//p')"
         check "another model gets 404" same 404 "$(ask nobody | cut -d' ' -f1)"
 else
         skip "no Envoy can be had here: requests for the example's models"
