@@ -226,15 +226,17 @@ step(char *word, const char *where)
         }
 }
 
-START_TEST(conversation)
+START_TEST(conversations)
 {
-        char *copy = strdup(rows[_i].script), *save = NULL;
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                char *copy = strdup(rows[i].script), *save = NULL;
 
-        start(rows[_i].streaming);
-        for (char *word = strtok_r(copy, "|", &save); word; word = strtok_r(NULL, "|", &save))
-                step(word, rows[_i].name);
-        free(copy);
-        epp_reflector_free(r);
+                start(rows[i].streaming);
+                for (char *word = strtok_r(copy, "|", &save); word; word = strtok_r(NULL, "|", &save))
+                        step(word, rows[i].name);
+                free(copy);
+                epp_reflector_free(r);
+        }
 }
 END_TEST
 
@@ -294,20 +296,4 @@ START_TEST(endless_event)
 }
 END_TEST
 
-int
-main(void)
-{
-        Suite *s = suite_create("reflector");
-        TCase *tc = tcase_create("reflector");
-        SRunner *sr = srunner_create(s);
-        int failed;
-
-        tcase_add_loop_test(tc, conversation, 0, (int)ARRAY_LEN(rows));
-        tcase_add_test(tc, retarget);
-        tcase_add_test(tc, endless_event);
-        suite_add_tcase(s, tc);
-        srunner_run_all(sr, CK_NORMAL);
-        failed = srunner_ntests_failed(sr);
-        srunner_free(sr);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+UNIT_MAIN("reflector", conversations, retarget, endless_event)

@@ -541,19 +541,23 @@ static const struct row {
         { "after the pick time does not matter", "c44 H B{}. @301000", "H" E "* B2.", 1, 0, "" },
 };
 
-START_TEST(conversation)
+START_TEST(conversations)
 {
-        const struct row *r = &rows[_i];
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                const struct row *r = &rows[i];
 
-        play(process(), r->script);
-        pump();
-        ck_assert_msg(strcmp(answers(), r->expect) == 0, "%s: %s\nwanted: %s\ngot:    %s", r->name,
-                r->script, r->expect, answers());
-        ck_assert_msg(w.decided == r->decided && w.released == r->released,
-                "%s: %d decided, %d released", r->name, w.decided, w.released);
-        ck_assert_msg(strcmp(w.grpc_status, r->grpc_status) == 0, "%s: status '%s'", r->name,
-                w.grpc_status);
-        ck_assert_int_eq(w.goaways, 0);
+                world_fini();
+                world_init();
+                play(process(), r->script);
+                pump();
+                ck_assert_msg(strcmp(answers(), r->expect) == 0, "%s: %s\nwanted: %s\ngot:    %s",
+                        r->name, r->script, r->expect, answers());
+                ck_assert_msg(w.decided == r->decided && w.released == r->released,
+                        "%s: %d decided, %d released", r->name, w.decided, w.released);
+                ck_assert_msg(strcmp(w.grpc_status, r->grpc_status) == 0, "%s: status '%s'", r->name,
+                        w.grpc_status);
+                ck_assert_int_eq(w.goaways, 0);
+        }
 }
 END_TEST
 
@@ -997,25 +1001,6 @@ START_TEST(health)
 }
 END_TEST
 
-int
-main(void)
-{
-        const TTest *tests[] = { seen, renames, refused, chunks, sizes, calls, any_split,
-                reset_storm, rapid_reset, keepalive, usage, marker, health, deaf_peer_waits,
-                deaf_peer_is_reset };
-        Suite *s = suite_create("stream");
-        TCase *tc = tcase_create("stream");
-        SRunner *r = srunner_create(s);
-        int failed;
-
-        tcase_add_checked_fixture(tc, world_init, world_fini);
-        tcase_set_timeout(tc, 300);
-        tcase_add_loop_test(tc, conversation, 0, (int)ARRAY_LEN(rows));
-        for (size_t i = 0; i < ARRAY_LEN(tests); i++)
-                tcase_add_test(tc, tests[i]);
-        suite_add_tcase(s, tc);
-        srunner_run_all(r, CK_NORMAL);
-        failed = srunner_ntests_failed(r);
-        srunner_free(r);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+UNIT_MAIN_WITH("stream", world_init, world_fini, conversations, seen, renames, refused, chunks, sizes,
+        calls, any_split, reset_storm, rapid_reset, keepalive, usage, marker, health, deaf_peer_waits,
+        deaf_peer_is_reset)
