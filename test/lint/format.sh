@@ -33,6 +33,13 @@ named() {
                         echo "$f: does not begin with $start $(basename "$f")"
         done | grep .
 }
+# The first line: "// Trimmed from WHERE, VERSION: FILE", the version with a digit.
+has_origin() {
+        ! for f; do
+                head -n 1 "$f" | grep -qE '^// Trimmed from [^,]+, [^:]*[0-9][^:]*: .' ||
+                        echo "$f: does not begin with // Trimmed from WHERE, VERSION: FILE"
+        done | grep .
+}
 # A header's guard is its name; daemon's begin with EPPD_, tests may choose.
 guarded() {
         ! find lib daemon test -name '*.h' | LC_ALL=C sort | while read -r f; do
@@ -61,6 +68,7 @@ parses() {
         check "files end with a newline" ends_well $c_files $tables $sh_files $make_files
         check "C files name themselves" named '/*' $c_files $tables
         check "scripts name themselves" named '#' ${sh_files% .ci/run}
+        check "proto files name origin and version" has_origin proto/*.proto
         check "headers have a guard" guarded
         check "scripts parse" parses $sh_files
         if command -v shellcheck >/dev/null; then
