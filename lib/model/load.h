@@ -118,8 +118,8 @@ void epp_load_fold_sample(void *f, unsigned family, const struct epp_slice *labe
  * unless it is still FRESH (epp_load_age decides how long that is).
  * Returns the number of signals found, or EPP_ENOMEM (<l> unchanged). */
 EPP_MUSTUSE int epp_load_fold_end(struct epp_load_fold *f, struct epp_load *l);
-/* The server may be a new process: adapters and the cache's shape are forgotten, as a page says them
- * anew or not at all; numbers stay until the page. */
+/* The server may be a new process: adapters and the cache's shape are forgotten, as a page says
+ * them anew or not at all; numbers stay until the page. */
 void epp_load_restart(struct epp_load *l);
 /* FRESH becomes STALE when the page is older than <limit>. */
 void epp_load_age(struct epp_load *l, epp_us now, epp_us limit);

@@ -1,4 +1,5 @@
-/* fuzz_objects.c - object and endpoint files: taken whole or not at all; mistakes name their line. */
+/* fuzz_objects.c - object and endpoint files: taken whole or not at all; mistakes name their line.
+ */
 #include "fuzz.h"
 #include "serve/endpoints.h"
 #include "serve/objects.h"

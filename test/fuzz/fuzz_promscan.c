@@ -1,5 +1,5 @@
-/* fuzz_promscan.c - metrics pages: cut in two places, the samples and counts are those of the whole;
- * what they fold into is in its limits. */
+/* fuzz_promscan.c - metrics pages: cut in two places, the samples and counts are those of the
+ * whole; what they fold into is in its limits. */
 #include "fuzz.h"
 #include "model/load.h"
 #include "wire/promscan.h"

@@ -20,5 +20,5 @@ check "top-level names" agreed
 check "no paths of one machine" nowhere \
         '(^|[^[:alnum:]_.})/-])/(wor[k]|roo[t]|hom[e]|tmp/[w]|tmp/bash_job[s])(/|[^[:alnum:]_-]|$)'
 check "no package registry is named" nowhere \
-        '(pypi|pythonhosted|debian|crates|golang|npmjs|rubygems|docker)[.](org|io|com)'
+        '(pypi|pythonhosted|debian|crates|proxy[.]golang|npmjs|rubygems|docker)[.](org|io|com)'
 finish

@@ -75,8 +75,10 @@ read_headers(const PB(CommonResponse) *c)
                 const PB(HeaderValue) *h = m->set_headers[i]->header;
 
                 if (epp_slice_ieq(epp_slice(h->key.data, h->key.len), EPP_SLICE("content-length")))
-                        snprintf(got.length, sizeof(got.length), "%.*s", (int)(h->raw_value.len + h->value.len),
-                                (const char *)(h->raw_value.len ? h->raw_value.data : h->value.data));
+                        snprintf(got.length, sizeof(got.length), "%.*s",
+                                (int)(h->raw_value.len + h->value.len),
+                                (const char *)(h->raw_value.len ? h->raw_value.data
+                                                                : h->value.data));
         }
 }
 
@@ -88,7 +90,8 @@ read_body(const PB(BodyResponse) *b)
         read_headers(b->response);
         if (!m) {
                 got.untouched++;
-        } else if (m->mutation_case == ENVOY__SERVICE__EXT_PROC__V3__BODY_MUTATION__MUTATION_STREAMED_RESPONSE) {
+        } else if (m->mutation_case ==
+                ENVOY__SERVICE__EXT_PROC__V3__BODY_MUTATION__MUTATION_STREAMED_RESPONSE) {
                 ck_assert_int_eq(got.ends, 0); /* nothing behind the end */
                 ck_assert_uint_le(m->streamed_response->body.len, 62000);
                 append(&got.body, m->streamed_response->body.data, m->streamed_response->body.len);
@@ -153,7 +156,9 @@ world_init(void)
         memset(&w, 0, sizeof(w));
         ck_assert_int_eq(epp_pool_new(1, &w.pool), 0);
         ck_assert_int_eq(epp_models_new(1, &w.models), 0);
-        ck_assert_int_eq(epp_sched_new(EPP_TREE_V03, &epp_thresholds_default, epp_plugins, 7, &w.d.sched), 0);
+        ck_assert_int_eq(
+                epp_sched_new(EPP_TREE_V03, &epp_thresholds_default, epp_plugins, 7, &w.d.sched),
+                0);
         ck_assert_int_eq(epp_pool_put(w.pool, EPP_SLICE("a"), EPP_SLICE("10.0.0.1:80"), &ref), 1);
         epp_pool_get(w.pool, ref)->load.at = 1;
         w.d.pool = w.pool;
@@ -161,8 +166,11 @@ world_init(void)
         w.d.log = &quiet;
         w.d.ready = true;
         w.cfg = (struct epp_stream_config){ .decider = epp_director_decider(&w.d),
-                .hint_key = EPP_SLICE("x-gateway-destination-endpoint"), .hint_ns = EPP_SLICE("envoy.lb"),
-                .max_body = 64 << 20, .default_mode = EPP_MODE_DUPLEX, .stats = &w.stats };
+                .hint_key = EPP_SLICE("x-gateway-destination-endpoint"),
+                .hint_ns = EPP_SLICE("envoy.lb"),
+                .max_body = 64 << 20,
+                .default_mode = EPP_MODE_DUPLEX,
+                .stats = &w.stats };
         w.release = w.cfg.decider.release;
         w.cfg.decider.release = release;
         w.h = epp_stream_handler(&w.cfg, 65 << 20);
@@ -349,17 +357,19 @@ check_refused(json_t *row, size_t step)
 {
         const char *name = text_of(row, "file"), *error = text_of(row, "error");
         const char *says = strncmp(error, "json:", 5) == 0 ? "the body is "
-                : strcmp(error, "not-object") == 0 ? "the body is not a JSON object"
-                : strcmp(error, "model-missing") == 0 ? "model not found in request body"
-                : strcmp(error, "model-spans") == 0 ? "too many model keys"
-                : strncmp(error, "model-", 6) == 0 ? "the model name "
-                                                   : "invalid chat completions request: must have valid";
+                : strcmp(error, "not-object") == 0         ? "the body is not a JSON object"
+                : strcmp(error, "model-missing") == 0      ? "model not found in request body"
+                : strcmp(error, "model-spans") == 0        ? "too many model keys"
+                : strncmp(error, "model-", 6) == 0
+                ? "the model name "
+                : "invalid chat completions request: must have valid";
         const char *lead = "inference error: BadRequest - ";
 
-        ck_assert_msg(got.http == json_integer_value(json_object_get(row, "status")), "%s by %zu: %d", name,
-                step, got.http);
+        ck_assert_msg(got.http == json_integer_value(json_object_get(row, "status")),
+                "%s by %zu: %d", name, step, got.http);
         ck_assert_msg(strncmp(got.text, lead, strlen(lead)) == 0 &&
-                strncmp(got.text + strlen(lead), says, strlen(says)) == 0, "%s: %s", name, got.text);
+                        strncmp(got.text + strlen(lead), says, strlen(says)) == 0,
+                "%s: %s", name, got.text);
         ck_assert(got.rpc.ended && got.rpc.code == 0);
         ck_assert_int_eq(got.chunks, 0);
 }
@@ -370,15 +380,17 @@ check_sent(json_t *row, json_t *rewrite, const char *p, size_t n, const char *mo
         enum ending ending)
 {
         const char *name = text_of(row, "file");
-        bool buffered = strcmp(mode, MODE_BUFFERED) == 0, conflict = json_is_true(json_object_get(row, "model_conflict"));
+        bool buffered = strcmp(mode, MODE_BUFFERED) == 0,
+             conflict = json_is_true(json_object_get(row, "model_conflict"));
 
         ck_assert_msg(got.http == 0, "%s by %zu: %s", name, step, got.text);
         ck_assert_int_eq(got.headers, 1);
         ck_assert_int_eq(got.ends, !buffered && ending != TRAILERS);
         if (rewrite) {
-                ck_assert_uint_eq(epp_buf_len(&got.body), (size_t)json_integer_value(json_object_get(rewrite, "bytes")));
-                ck_assert_msg(has_sum(epp_buf_slice(&got.body), text_of(rewrite, "sha256")), "%s by %zu: renamed", name,
-                        step);
+                ck_assert_uint_eq(epp_buf_len(&got.body),
+                        (size_t)json_integer_value(json_object_get(rewrite, "bytes")));
+                ck_assert_msg(has_sum(epp_buf_slice(&got.body), text_of(rewrite, "sha256")),
+                        "%s by %zu: renamed", name, step);
         } else if (conflict) {
                 ck_assert_msg(!same_bytes(p, n), "%s: values of model still differ", name);
         } else if (buffered) {
@@ -455,8 +467,11 @@ START_TEST(requests)
                         struct epp_target t = { epp_slice_str(text_of(rewrite, "to")), 0, 0 };
                         json_t *model = json_object_get(row, "model");
 
-                        ck_assert_int_eq(epp_models_add(w.models, epp_slice(json_string_value(model),
-                                json_string_length(model)), EPP_CRITICAL, &t, 1), 0);
+                        ck_assert_int_eq(epp_models_add(w.models,
+                                                 epp_slice(json_string_value(model),
+                                                         json_string_length(model)),
+                                                 EPP_CRITICAL, &t, 1),
+                                0);
                         run_request(row, rewrite);
                         renamed++;
                 }
@@ -490,15 +505,21 @@ response(json_t *row, const char *p, size_t n, const char *mode, size_t step, en
 static void
 check_outcome(json_t *row, size_t n, size_t step)
 {
-        bool readable = !text_of(row, "content_encoding") && !strstr(text_of(row, "content_type"), "grpc");
-        json_t *usage = readable ? json_object_get(row, "usage") : NULL, *total = json_object_get(usage, "total");
+        bool readable = !text_of(row, "content_encoding") &&
+                !strstr(text_of(row, "content_type"), "grpc");
+        json_t *usage = readable ? json_object_get(row, "usage") : NULL,
+               *total = json_object_get(usage, "total");
         const struct epp_outcome *o = &w.outcome;
 
-        ck_assert_msg(o->usage.prompt == (uint64_t)json_integer_value(json_object_get(usage, "prompt")) &&
-                o->usage.completion == (uint64_t)json_integer_value(json_object_get(usage, "completion")) &&
-                o->usage.cached == (uint64_t)json_integer_value(json_object_get(usage, "cached")),
-                "%s by %zu: usage %lu %lu %lu", text_of(row, "file"), step, o->usage.prompt, o->usage.completion,
-                o->usage.cached);
+        ck_assert_msg(
+                o->usage.prompt == (uint64_t)json_integer_value(json_object_get(usage, "prompt")) &&
+                        o->usage.completion ==
+                                (uint64_t)json_integer_value(
+                                        json_object_get(usage, "completion")) &&
+                        o->usage.cached ==
+                                (uint64_t)json_integer_value(json_object_get(usage, "cached")),
+                "%s by %zu: usage %lu %lu %lu", text_of(row, "file"), step, o->usage.prompt,
+                o->usage.completion, o->usage.cached);
         ck_assert_uint_eq(o->usage.total, total ? (uint64_t)json_integer_value(total)
                                                 : o->usage.prompt + o->usage.completion);
         ck_assert_uint_eq(o->events, (uint64_t)json_integer_value(json_object_get(row, "events")));
@@ -596,9 +617,11 @@ break_bytes(struct epp_rng *r, char *p, size_t n)
 static void
 broken(struct epp_rng *r, const char *file, size_t n)
 {
-        static const char *const types[] = { "application/json", "text/event-stream", "text/html", "",
-                "text/event-stream;;", "application/json\xff", "APPLICATION/JSON ; charset=utf-8" };
-        static const char *const statuses[] = { "200", "503", "", "99999999999", "abc", "-1", "2\xff", "000" };
+        static const char *const types[] = { "application/json", "text/event-stream", "text/html",
+                "", "text/event-stream;;", "application/json\xff",
+                "APPLICATION/JSON ; charset=utf-8" };
+        static const char *const statuses[] = { "200", "503", "", "99999999999", "abc", "-1",
+                "2\xff", "000" };
         size_t size = epp_rng_below(r, n + 1), at = 0;
         char *p = malloc(size + 1);
         bool cut = epp_rng_below(r, 3) == 0;
@@ -623,7 +646,8 @@ broken(struct epp_rng *r, const char *file, size_t n)
         if (!cut)
                 say_body(EPP_EXT_RESPONSE_BODY, EPP_SLICE(""), true);
         ck_assert(!got.rpc.ended);
-        ck_assert_msg(same_bytes(p, size), "%zu bytes back of %zu, http %d", epp_buf_len(&got.body), size, got.http);
+        ck_assert_msg(same_bytes(p, size), "%zu bytes back of %zu, http %d", epp_buf_len(&got.body),
+                size, got.http);
         ck_assert_int_eq(w.released, !cut);
         end();
         ck_assert_int_eq(w.released, 1);
@@ -675,7 +699,8 @@ START_TEST(long_query)
                 header(&map, ":path", epp_slice(path, (size_t)n));
                 say_headers(EPP_EXT_REQUEST_HEADERS, &map, false, MODE_DUPLEX);
                 say_body(EPP_EXT_REQUEST_BODY, EPP_SLICE("[]"), true);
-                ck_assert_msg(got.http == rows[i / 2].http, "row %zu: %d %s", i, got.http, got.text);
+                ck_assert_msg(
+                        got.http == rows[i / 2].http, "row %zu: %d %s", i, got.http, got.text);
                 end();
         }
         world_fini();
@@ -697,7 +722,8 @@ START_TEST(body_limit)
                 header(&map, ":method", EPP_SLICE("POST"));
                 header(&map, ":path", EPP_SLICE("/tokenize"));
                 say_headers(EPP_EXT_REQUEST_HEADERS, &map, false, MODE_DUPLEX);
-                say_pieces(EPP_EXT_REQUEST_BODY, p, sizeof(p) - (i & 1), i & 2 ? 7 : SIZE_MAX, WITH_LAST);
+                say_pieces(EPP_EXT_REQUEST_BODY, p, sizeof(p) - (i & 1), i & 2 ? 7 : SIZE_MAX,
+                        WITH_LAST);
                 ck_assert_int_eq(got.http, i & 1 ? 0 : 413);
                 ck_assert_str_eq(got.text, i & 1 ? ""
                         : "inference error: BadRequest - request body exceeds 4999 bytes");

@@ -122,14 +122,15 @@ static void
 check_span(const struct epp_jscan *j, enum epp_jkey key, json_t *want, const char *name)
 {
         if (want)
-                ck_assert_msg(
-                        j->field[key].span.at == (uint64_t)json_integer_value(json_array_get(want, 0)) &&
+                ck_assert_msg(j->field[key].span.at ==
+                                        (uint64_t)json_integer_value(json_array_get(want, 0)) &&
                                 j->field[key].span.len ==
                                         (uint64_t)json_integer_value(json_array_get(want, 1)),
                         "%s: span of field %d", name, key);
 }
 
-/* The client's cap of output tokens: the first of its kind's fields with a whole number; -1: none. */
+/* The client's cap of output tokens: the first of its kind's fields with a whole number; -1: none.
+ */
 static double
 cap_of(const struct epp_jscan *j, const char *kind)
 {
@@ -191,12 +192,13 @@ check_counts(const struct epp_jscan *j, json_t *row, const char *p, const char *
                 ck_assert_msg(epp_slice_eq(epp_slice(p + salt->span.at + 1, salt->items),
                         epp_slice_str(json_string_value(v))), "%s: salt", name);
         if (generate)
-                ck_assert_uint_eq(ids, (uint64_t)json_integer_value(json_object_get(row, "token_ids")));
+                ck_assert_uint_eq(
+                        ids, (uint64_t)json_integer_value(json_object_get(row, "token_ids")));
         ck_assert(!j->field[EPP_JK_TOKEN_IDS].odd_ids && !j->field[EPP_JK_INPUT_IDS].odd_ids);
         if (!generate) {
                 v = json_object_get(row, "max_output_tokens");
-                ck_assert_msg(cap_of(j, kind) == (v ? (double)json_integer_value(v) : -1), "%s: cap %g", name,
-                        cap_of(j, kind));
+                ck_assert_msg(cap_of(j, kind) == (v ? (double)json_integer_value(v) : -1),
+                        "%s: cap %g", name, cap_of(j, kind));
         }
 }
 
@@ -261,23 +263,27 @@ static const struct {
         { "{\"stream\\ud83d\\ude00\":true}", EPP_JK_STREAM, EPP_J_ABSENT, 0, 0, 0, 0, false },
         { "{\"" KEY32 "stream\":true}", EPP_JK_STREAM, EPP_J_ABSENT, 0, 0, 0, 0, false },
         { "{\"messages\":[ ]}", EPP_JK_MESSAGES, EPP_J_ARRAY, 12, 3, 0, -1, false },
-        { "{\"messages\":[{},[1,2],\"[,]\",3,null]}", EPP_JK_MESSAGES, EPP_J_ARRAY, 12, 23, 5, -1, false },
+        { "{\"messages\":[{},[1,2],\"[,]\",3,null]}", EPP_JK_MESSAGES, EPP_J_ARRAY, 12, 23, 5, -1,
+                false },
         { "{\"messages\":[[[1,2],[3]]]}", EPP_JK_MESSAGES, EPP_J_ARRAY, 12, 13, 1, -1, false },
         { "{\"messages\":{\"a\":1,\"b\":2}}", EPP_JK_MESSAGES, EPP_J_OBJECT, 12, 13, 0, -1, false },
-        { "{\"messages\":[1],\"messages\":[2,3]}", EPP_JK_MESSAGES, EPP_J_ARRAY, 27, 5, 2, -1, false },
+        { "{\"messages\":[1],\"messages\":[2,3]}", EPP_JK_MESSAGES, EPP_J_ARRAY, 27, 5, 2, -1,
+                false },
         { "{\"messages\":[1],\"messages\":0}", EPP_JK_MESSAGES, EPP_J_NUMBER, 27, 1, 0, 0, false },
         { "{\"prompt\":\"a\\n\\u00e9\"}", EPP_JK_PROMPT, EPP_J_STRING, 10, 11, 9, -1, false },
         { "{\"prompt\":\"\"}", EPP_JK_PROMPT, EPP_J_STRING, 10, 2, 0, -1, false },
-        { "{\"max_completion_tokens\":1e3}", EPP_JK_MAX_COMPLETION_TOKENS, EPP_J_NUMBER, 25, 3, 0, 1000, false },
+        { "{\"max_completion_tokens\":1e3}", EPP_JK_MAX_COMPLETION_TOKENS, EPP_J_NUMBER, 25, 3, 0,
+                1000, false },
         { "{\"max_tokens\":-0.5E+1 }", EPP_JK_MAX_TOKENS, EPP_J_NUMBER, 14, 7, 0, -5, false },
         { "{\"max_tokens\":0}", EPP_JK_MAX_TOKENS, EPP_J_NUMBER, 14, 1, 0, 0, false },
-        { "{\"max_tokens\":1234567890123456789012345678901}", EPP_JK_MAX_TOKENS, EPP_J_NUMBER, 14, 31, 0, -1,
-                false },
+        { "{\"max_tokens\":1234567890123456789012345678901}", EPP_JK_MAX_TOKENS, EPP_J_NUMBER, 14,
+                31, 0, -1, false },
         { "{\"token_ids\":[0,4294967295]}", EPP_JK_TOKEN_IDS, EPP_J_ARRAY, 13, 14, 2, -1, false },
         { "{\"token_ids\":[4294967296]}", EPP_JK_TOKEN_IDS, EPP_J_ARRAY, 13, 12, 1, -1, true },
         { "{\"token_ids\":[1 , 2.0]}", EPP_JK_TOKEN_IDS, EPP_J_ARRAY, 13, 9, 2, -1, true },
         { "{\"input_ids\":[1,[-1]]}", EPP_JK_INPUT_IDS, EPP_J_ARRAY, 13, 8, 2, -1, true },
-        { "{\"input_ids\":[-1],\"input_ids\":[1]}", EPP_JK_INPUT_IDS, EPP_J_ARRAY, 30, 3, 1, -1, false },
+        { "{\"input_ids\":[-1],\"input_ids\":[1]}", EPP_JK_INPUT_IDS, EPP_J_ARRAY, 30, 3, 1, -1,
+                false },
         { "{\"prompt\":[-1,1.5]}", EPP_JK_PROMPT, EPP_J_ARRAY, 10, 8, 2, -1, false },
 };
 
@@ -293,9 +299,10 @@ START_TEST(small)
                 scan(&j, p, n, n, 1);
                 ck_assert_msg(!j.error && f->type == fields[i].type && f->span.at == fields[i].at &&
                                 f->span.len == fields[i].len && f->items == fields[i].items &&
-                                f->number == fields[i].number && (f->is_true || f->odd_ids) == fields[i].flag,
-                        "%s: error %d, type %d at %lu,%lu: %lu items, %g", p, j.error, f->type, f->span.at,
-                        f->span.len, f->items, f->number);
+                                f->number == fields[i].number &&
+                                (f->is_true || f->odd_ids) == fields[i].flag,
+                        "%s: error %d, type %d at %lu,%lu: %lu items, %g", p, j.error, f->type,
+                        f->span.at, f->span.len, f->items, f->number);
                 check_cuts(p, p, n, &j);
         }
 }
@@ -310,7 +317,8 @@ nested(size_t n, char open, char close, size_t step, uint64_t *ret_at)
 
         ck_assert_int_eq(epp_buf_append(&b, EPP_SLICE("{\"a\":")), 0);
         for (size_t i = 1; i < n; i++)
-                ck_assert_int_eq(epp_buf_append(&b, open == '[' ? EPP_SLICE("[") : EPP_SLICE("{\"b\":")), 0);
+                ck_assert_int_eq(
+                        epp_buf_append(&b, open == '[' ? EPP_SLICE("[") : EPP_SLICE("{\"b\":")), 0);
         ck_assert_int_eq(epp_buf_append(&b, EPP_SLICE("1")), 0);
         for (size_t i = 1; i < n; i++)
                 ck_assert_int_eq(epp_buf_append(&b, epp_slice(&close, 1)), 0);

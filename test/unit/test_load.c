@@ -545,5 +545,5 @@ START_TEST(spec_matches)
 }
 END_TEST
 
-UNIT_MAIN("load", spec_syntax, spec_matches, captured, values, several_rows, kv, cache_info, lora, lora_summed,
-        lora_labels, lora_many, restart, states, engines)
+UNIT_MAIN("load", spec_syntax, spec_matches, captured, values, several_rows, kv, cache_info, lora,
+        lora_summed, lora_labels, lora_many, restart, states, engines)

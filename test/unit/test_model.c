@@ -121,7 +121,8 @@ START_TEST(pool_twin)
                 if (had && n_old < ARRAY_LEN(old))
                         old[n_old++] = twin[i].ref;
                 if (epp_rng_below(&r, 2)) {
-                        result = epp_pool_put(p, epp_slice_str(name), epp_slice_str(addr), &twin[i].ref);
+                        result = epp_pool_put(
+                                p, epp_slice_str(name), epp_slice_str(addr), &twin[i].ref);
                         ck_assert_int_eq(result, !had ? 1 : had == port ? 0 : 2);
                         twin[i].port = port;
                 } else {

@@ -364,8 +364,10 @@ END_TEST
 /* A file with a mistake leaves the set as it was. */
 START_TEST(all_or_nothing)
 {
-        struct epp_models *m = read_text("", POOL "---\n" M("a", "", CRIT) "\f" M("a", "", SHED) MODEL_HEAD
-                "metadata: {name: b}\nspec: {modelName: n, poolRef: {name: p}}\n---\nkind: 1\n", NULL, 0);
+        struct epp_models *m = read_text("",
+                POOL "---\n" M("a", "", CRIT) "\f" M("a", "", SHED) MODEL_HEAD
+                "metadata: {name: b}\nspec: {modelName: n, poolRef: {name: p}}\n---\nkind: 1\n",
+                NULL, 0);
 
         ck_assert_str_eq(said, "g:11: apiVersion: is required\n");
         ck_assert_uint_eq(epp_models_count(m), 1);

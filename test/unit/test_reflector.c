@@ -232,7 +232,8 @@ START_TEST(conversations)
                 char *copy = strdup(rows[i].script), *save = NULL;
 
                 start(rows[i].streaming);
-                for (char *word = strtok_r(copy, "|", &save); word; word = strtok_r(NULL, "|", &save))
+                for (char *word = strtok_r(copy, "|", &save); word;
+                        word = strtok_r(NULL, "|", &save))
                         step(word, rows[i].name);
                 free(copy);
                 epp_reflector_free(r);

@@ -155,8 +155,8 @@ check_row(size_t r)
                 seen[(unsigned char)got->name.p[0]]++;
         }
         for (const char *c = rows[r].expect; *c; c++)
-                ck_assert_msg(seen[(unsigned char)*c] > 120 / strlen(rows[r].expect), "row %zu: %c picked %zu of 200", r, *c,
-                        seen[(unsigned char)*c]);
+                ck_assert_msg(seen[(unsigned char)*c] > 120 / strlen(rows[r].expect),
+                        "row %zu: %c picked %zu of 200", r, *c, seen[(unsigned char)*c]);
         for (size_t i = 0; i < n; i++)
                 epp_load_fini(&e[i].load);
         epp_sched_free(s);
@@ -241,8 +241,10 @@ START_TEST(band_cases)
                         e[k].load.waiting = cases[i].q[k];
                         e[k].load.kv_ratio = cases[i].kv[k];
                 }
-                ck_assert_msg(epp_filter_least_queue.filter(NULL, &cy, v, n) == cases[i].queue, "%zu", i);
-                ck_assert_msg(epp_filter_least_kv_cache.filter(NULL, &cy, v, n) == cases[i].cache, "%zu", i);
+                ck_assert_msg(
+                        epp_filter_least_queue.filter(NULL, &cy, v, n) == cases[i].queue, "%zu", i);
+                ck_assert_msg(epp_filter_least_kv_cache.filter(NULL, &cy, v, n) == cases[i].cache,
+                        "%zu", i);
         }
         ck_assert_uint_eq(epp_filter_least_queue.filter(NULL, NULL, NULL, 0), 0);
         ck_assert_uint_eq(epp_filter_least_kv_cache.filter(NULL, NULL, NULL, 0), 0);
@@ -316,7 +318,8 @@ START_TEST(thresholds)
                 { EPP_TREE_V03, F(kv), .81, "H", false, "H" },
                 { EPP_TREE_V03, F(queuing_lora), 128, "XY", true, "X" },
                 { EPP_TREE_V03, F(queuing_lora), 129, "XY", true, "Y" },
-                { EPP_TREE_V03, F(queuing_lora), 127, "XY", true, "X" }, /* none is low: least queue */
+                { EPP_TREE_V03, F(queuing_lora), 127, "XY", true,
+                        "X" }, /* none is low: least queue */
                 { EPP_TREE_V05, F(queue_critical), 5, "D", false, "" },
                 { EPP_TREE_V05, F(queue_critical), 6, "D", false, "D" },
                 { EPP_TREE_V05, F(kv), .80, "H", false, "" },
@@ -346,7 +349,8 @@ START_TEST(thresholds)
                 r = epp_sched_run(s, &req, n, &got);
                 ck_assert_msg(r == (*cases[i].expect ? 0 : EPP_EFULL), "%zu", i);
                 if (r == 0)
-                        ck_assert_msg(got->name.p[0] == *cases[i].expect, "%zu: %c", i, got->name.p[0]);
+                        ck_assert_msg(
+                                got->name.p[0] == *cases[i].expect, "%zu: %c", i, got->name.p[0]);
                 for (size_t k = 0; k < n; k++)
                         epp_load_fini(&e[k].load);
                 epp_sched_free(s);
@@ -361,7 +365,8 @@ START_TEST(no_page_is_no_room)
         struct epp_endpoint never = { 0 }, *got;
         struct epp_sched *s;
 
-        ck_assert_int_eq(epp_sched_new(EPP_TREE_V05, &epp_thresholds_default, epp_plugins, 1, &s), 0);
+        ck_assert_int_eq(
+                epp_sched_new(EPP_TREE_V05, &epp_thresholds_default, epp_plugins, 1, &s), 0);
         *epp_sched_candidates(s, 1) = &never;
         ck_assert_int_eq(epp_sched_run(s, &req, 1, &got), EPP_EFULL);
         epp_sched_free(s);
@@ -374,7 +379,8 @@ START_TEST(unknown_plugin)
         const struct epp_plugin_type *few[] = { &epp_picker_random, NULL };
         struct epp_sched *s;
 
-        ck_assert_int_eq(epp_sched_new(EPP_TREE_V03, &epp_thresholds_default, few, 1, &s), EPP_ENOTFOUND);
+        ck_assert_int_eq(
+                epp_sched_new(EPP_TREE_V03, &epp_thresholds_default, few, 1, &s), EPP_ENOTFOUND);
 }
 END_TEST
 
@@ -422,6 +428,5 @@ START_TEST(bands)
 }
 END_TEST
 
-UNIT_MAIN("sched", worked_example, node_cases, band_cases, lora_draw, thresholds, no_page_is_no_room,
-        unknown_plugin,
-        never_scraped, bands)
+UNIT_MAIN("sched", worked_example, node_cases, band_cases, lora_draw, thresholds,
+        no_page_is_no_room, unknown_plugin, never_scraped, bands)

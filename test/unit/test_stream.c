@@ -554,8 +554,8 @@ START_TEST(conversations)
                         r->name, r->script, r->expect, answers());
                 ck_assert_msg(w.decided == r->decided && w.released == r->released,
                         "%s: %d decided, %d released", r->name, w.decided, w.released);
-                ck_assert_msg(strcmp(w.grpc_status, r->grpc_status) == 0, "%s: status '%s'", r->name,
-                        w.grpc_status);
+                ck_assert_msg(strcmp(w.grpc_status, r->grpc_status) == 0, "%s: status '%s'",
+                        r->name, w.grpc_status);
                 ck_assert_int_eq(w.goaways, 0);
         }
 }
@@ -1001,6 +1001,6 @@ START_TEST(health)
 }
 END_TEST
 
-UNIT_MAIN_WITH("stream", world_init, world_fini, conversations, seen, renames, refused, chunks, sizes,
-        calls, any_split, reset_storm, rapid_reset, keepalive, usage, marker, health, deaf_peer_waits,
-        deaf_peer_is_reset)
+UNIT_MAIN_WITH("stream", world_init, world_fini, conversations, seen, renames, refused, chunks,
+        sizes, calls, any_split, reset_storm, rapid_reset, keepalive, usage, marker, health,
+        deaf_peer_waits, deaf_peer_is_reset)

@@ -29,7 +29,8 @@ world_init(enum epp_builtin tree, uint64_t seed)
         memset(&w, 0, sizeof(w));
         ck_assert_int_eq(epp_pool_new(1, &w.d.pool), 0);
         ck_assert_int_eq(epp_models_new(1, &w.d.models), 0);
-        ck_assert_int_eq(epp_sched_new(tree, &epp_thresholds_default, epp_plugins, seed, &w.d.sched), 0);
+        ck_assert_int_eq(
+                epp_sched_new(tree, &epp_thresholds_default, epp_plugins, seed, &w.d.sched), 0);
         w.d.ready = true;
         w.d.log = &w.log;
         w.decider = epp_director_decider(&w.d);
@@ -103,7 +104,8 @@ static const struct {
         const char *says, *reason;
 } rows[] = {
 #define UNFOUND "BadConfiguration - no InferenceModel is named \"nobody\""
-#define NO_ENDPOINT "ServiceUnavailable - failed to find endpoint candidates", "rejected-no-endpoints"
+#define NO_ENDPOINT                                                                                \
+        "ServiceUnavailable - failed to find endpoint candidates", "rejected-no-endpoints"
 #define SATURATED "ResourceExhausted - system saturated, non-critical", "rejected-saturated"
         { EPP_TREE_V03, IDLE, EPP_MATCH_AUTO, "critical", 0, "", NULL },
         { EPP_TREE_V03, IDLE, EPP_MATCH_AUTO, "standard", 0, "", NULL },
@@ -158,7 +160,8 @@ START_TEST(refusals)
                 ck_assert_msg(v.http == rows[i].http, "%zu: %d %s", i, v.http, v.text);
                 ck_assert_msg(strstr(v.text, rows[i].says) != NULL, "%zu: %s", i, v.text);
                 ck_assert_msg((v.reason == NULL) == (rows[i].reason == NULL) &&
-                        (!v.reason || strcmp(v.reason, rows[i].reason) == 0), "%zu: %s", i, v.reason);
+                                (!v.reason || strcmp(v.reason, rows[i].reason) == 0),
+                        "%zu: %s", i, v.reason);
                 ck_assert_uint_eq(w.d.stats.requests, 1);
                 release(&v);
                 world_fini();
@@ -271,9 +274,10 @@ START_TEST(subset)
         static const struct {
                 const char *hint, *endpoint; /* NULL: 503 */
         } hints[] = { { "10.0.0.2", "10.0.0.2:80" }, { "10.0.0.2:80", "10.0.0.2:80" },
-                { "10.0.0.2:81", NULL }, { "", NULL }, { ",,", NULL }, { "10.0.0.9, 10.0.0.1", "10.0.0.1:80" },
-                { "fd00::1", "[fd00::1]:80" }, { "[fd00::1]", "[fd00::1]:80" },
-                { "[FD00::1]:80", "[fd00::1]:80" }, { "[fd00::1]:81", NULL }, { "10.0.0.22", NULL } };
+                { "10.0.0.2:81", NULL }, { "", NULL }, { ",,", NULL },
+                { "10.0.0.9, 10.0.0.1", "10.0.0.1:80" }, { "fd00::1", "[fd00::1]:80" },
+                { "[fd00::1]", "[fd00::1]:80" }, { "[FD00::1]:80", "[fd00::1]:80" },
+                { "[fd00::1]:81", NULL }, { "10.0.0.22", NULL } };
 
         world_init(EPP_TREE_V03, 1);
         fill_pool(IDLE);
