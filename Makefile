@@ -2,6 +2,7 @@
 #   make              build/release/eppd
 #   make demo         simulated servers, eppd, Envoy, a live table
 #   make check-quick  lint and unit tests;  make check  everything
+#   make check-kube   against a real API server
 #   make VARIANT=asan|debug ...    same goals, in build/VARIANT/
 #   make install DESTDIR=...;  make dist, make distcheck
 VARIANT ?= release

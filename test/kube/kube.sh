@@ -8,6 +8,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/eppd
 version=$(sed -n 's/.*k8s.io\/kubernetes v\([0-9.]*\)$/\1/p' "$here/go.mod" | head -n 1)
 
+# What is linked in has no version of its own: that comes from Kubernetes' release scripts.
+flags="-s -w -X k8s.io/component-base/version.gitVersion=v$version -X k8s.io/component-base/version.gitMajor=1
+-X k8s.io/component-base/version.gitMinor=$(echo "$version" | cut -d . -f 2)"
+
 say() { echo "kube.sh: $*" >&2; }
 # One at a time: parallel runs wait for the first and use its result. The lock ends with the process.
 lock() {
@@ -31,7 +35,7 @@ find_go() { # a Go of at least 1.24, not necessarily the first in the PATH
 }
 
 build() {
-        hash=$(cat "$here/go.sum" "$here/main.go" | sha256sum | cut -c 1-16)
+        hash=$(echo "$flags" | cat "$here/go.sum" "$here/main.go" - | sha256sum | cut -c 1-16)
         bin=$cache/kube-apiserver-$hash
         if [ ! -x "$bin" ]; then
                 lock
@@ -46,8 +50,8 @@ build_new() {
         say "about 3 minutes on 2 idle cores, 200 MB of downloads into Go's module cache ..."
         begin=$(date +%s)
         # -mod=readonly: what is compiled is what go.sum says.
-        (cd "$here" && GOTOOLCHAIN=local GOFLAGS= nice "$go" build -mod=readonly -trimpath \
-                -buildvcs=false -ldflags='-s -w' -o "$bin.new" .) >&2 || {
+        (cd "$here" && GOTOOLCHAIN=local GOFLAGS='' nice "$go" build -mod=readonly -trimpath \
+                -buildvcs=false -ldflags="$flags" -o "$bin.new" .) >&2 || {
                 say "the build failed; it needs the module proxy (GOPROXY) or a filled module cache"
                 return 1
         }

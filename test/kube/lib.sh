@@ -18,6 +18,13 @@ kobj() { /usr/bin/python3 test/kube/kobj.py "$@"; }
 # json PATH: values of the JSON on stdin, one a line: items.*.metadata.name
 json() { kobj field "$1"; }
 
+# soon SECONDS COMMAND...: until_ok, but what it says when it failed to the end is kept
+soon() {
+        until_ok "$@" && return
+        shift
+        "$@"
+}
+
 need_kube() {
         if ! /usr/bin/python3 -c 'import yaml' 2>/dev/null; then
                 skip "python3-yaml is missing (apt-get install python3-yaml): every test of this file"
@@ -84,18 +91,16 @@ kube_memory() { awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$apiserver_pid/st
 # kube METHOD PATH [BODY-FILE or -] [strategic|merge|apply]: the answer's body; $status is its code.
 # Not as "curl/...": for that the server would pretty-print.
 kube() {
-        method=$1 path=$2 body=${3:-}
         case ${4:-} in
-        strategic) type=application/strategic-merge-patch+json ;;
-        merge) type=application/merge-patch+json ;;
-        apply) type=application/apply-patch+yaml ;;
-        *) type=application/json ;;
+        strategic) kube_type=application/strategic-merge-patch+json ;;
+        merge) kube_type=application/merge-patch+json ;;
+        apply) kube_type=application/apply-patch+yaml ;;
+        *) kube_type=application/json ;;
         esac
-        set -- -X "$method" -H "Content-Type: $type"
-        [ -z "$body" ] || set -- "$@" --data-binary "@$body"
+        set -- "$api$2" -X "$1" -H "Content-Type: $kube_type" ${3:+--data-binary "@$3"}
         [ -z "$kube_token" ] || set -- "$@" -H "Authorization: Bearer $kube_token"
         : >"$dir/answer"
-        status=$(get -A eppd-test --cacert "$kube_ca" -o "$dir/answer" -w '%{http_code}' "$@" "$api$path")
+        status=$(get -A eppd-test --cacert "$kube_ca" -o "$dir/answer" -w '%{http_code}' "$@")
         cat "$dir/answer"
         [ "$status" -ge 200 ] && [ "$status" -lt 400 ]
 }
@@ -114,22 +119,22 @@ watch() {
 watched() { kobj events "$1"; } # FILE: a line "TYPE name" for each event in it
 
 # apply FILE.yaml [QUERY]: creates or updates every object in it (server-side apply)
-apply() {
+apply() (
         kobj docs "$1" "$ns" >"$dir/docs" || return 1
         while IFS="$(printf '\t')" read -r url object; do
                 printf '%s' "$object" | kube PATCH "$url?fieldManager=test&force=true${2:+&$2}" - apply \
                         >"$dir/applied" || { echo "$url: $status"; cat "$dir/applied"; return 1; }
         done <"$dir/docs"
-}
+)
 applied() { apply /dev/stdin; } # the same from standard input
-unapply() { # FILE.yaml: deletes them
+unapply() ( # FILE.yaml: deletes them
         kobj docs "$1" "$ns" >"$dir/docs" || return 1
-        while IFS="$(printf '\t')" read -r url object; do kube DELETE "$url" >"$dir/null" || return 1; done <"$dir/docs"
-}
-crds() { # waits until they are served
+        while IFS="$(printf '\t')" read -r url _; do kube DELETE "$url" >"$dir/null" || return 1; done <"$dir/docs"
+)
+crds() ( # waits until they are served
         apply test/kube/crds.yaml || return 1
         for url in $(kobj docs test/kube/crds.yaml "$ns" | cut -f 1); do until_ok 20 established "$url" || return 1; done
-}
+)
 established() { kube GET "$1" | kobj condition Established; }
 # collection PLURAL [GROUP/VERSION]: its path in $ns
 collection() {
@@ -161,21 +166,19 @@ pod_status() { # NAME MEMBERS
 }
 pod_ready() { pod_status "$1" '"conditions":[{"type":"Ready","status":"True"}]'; }
 pod_unready() { pod_status "$1" '"conditions":[{"type":"Ready","status":"False"}]'; }
-pod_ip() { pod_status "$1" "\"podIP\":\"$2\",\"podIPs\":[{\"ip\":\"$2\"}]"; }
+pod_ip() { pod_status "$1" "\"podIP\":\"$2\""; } # podIPs would be merged to two, and refused
 relabel() { # NAME LABELS: relabel vllm-1 app=other,tier-
         printf '{"metadata":{"labels":{%s}}}' "$(labels "$2")" |
                 kube PATCH "$(collection pods)/$1" - merge >"$dir/null"
 }
 pod_delete() { # NAME [graceful]: at once; graceful: it is marked and stays until deleted at once
-        seconds=0
-        [ "${2:-}" != graceful ] || seconds=30
-        printf '{"apiVersion":"v1","kind":"DeleteOptions","gracePeriodSeconds":%d}' "$seconds" |
+        printf '{"apiVersion":"v1","kind":"DeleteOptions","gracePeriodSeconds":%d}' "$([ "${2:-}" = graceful ] && echo 30)" |
                 kube DELETE "$(collection pods)/$1" - >"$dir/null"
 }
 
 # sa_token NAME [SECRET]: a token of that ServiceAccount of $ns, which is created where it is missing.
 # With SECRET it is bound to a Secret of that name, and is refused once that is deleted (`revoke`).
-sa_token() {
+sa_token() (
         account=$(collection serviceaccounts)/$1
         kube GET "$account" >"$dir/null" ||
                 printf '{"metadata":{"name":"%s"}}' "$1" | kube POST "${account%/*}" - >"$dir/null" || return 1
@@ -185,15 +188,11 @@ sa_token() {
                 bound=",\"boundObjectRef\":{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"name\":\"$2\",\"uid\":\"$uid\"}"
         fi
         printf '{"spec":{"expirationSeconds":3600%s}}' "$bound" | kube POST "$account/token" - | json status.token
-}
+)
 revoke() { kube DELETE "$(collection secrets)/$1" >"$dir/null"; } # the server may know the token 10 s more
 
 # kubeconfig FILE TOKEN: TOKEN may be @FILE, then it is read from there (tokenFile)
 kubeconfig() {
-        case $2 in
-        @*) user="tokenFile: ${2#@}" ;;
-        *) user="token: $2" ;;
-        esac
         cat >"$1" <<-YAML
 		apiVersion: v1
 		kind: Config
@@ -204,7 +203,7 @@ kubeconfig() {
 		- {name: test, context: {cluster: test, user: test, namespace: $ns}}
 		users:
 		- name: test
-		  user: {$user}
+		  user: {$(case $2 in @*) echo "tokenFile: ${2#@}" ;; *) echo "token: $2" ;; esac)}
 		YAML
 }
 

@@ -1,0 +1,249 @@
+#!/bin/sh
+# check.sh - eppd against a real API server, real Envoy in front, simulated model servers as the pods.
+# eppd runs under its own ServiceAccount with no more rights than rbac.yaml gives.
+. test/kube/lib.sh
+need_kube || exit 0
+envoy=$(sh test/it/envoy.sh get) || { skip "no Envoy can be had here: every test of this file"; exit 0; }
+
+# Pods 1 to 4 are app=vllm, 5 and 6 app=spare; pod N is 127.0.1.N, all on one port.
+port=$(kobj ports 1)
+start_sim --servers 8 --port "$port" --base 127.0.1.1 --lora review-v1,review-v2,sql || exit 1
+start_kube || exit 1
+crds && namespace serving && apply test/kube/rbac.yaml || exit 1
+echo "# API server: $(kube GET /version | json gitVersion), $(kube_memory) MiB"
+
+pool() { # APP
+        applied <<-YAML
+		apiVersion: inference.networking.k8s.io/v1
+		kind: InferencePool
+		metadata: {name: pool}
+		spec:
+		  selector: {matchLabels: {app: $1}}
+		  targetPorts: [{number: $port}]
+		  endpointPickerRef: {name: eppd, port: {number: 9002}}
+		YAML
+}
+the_pool=$(collection inferencepools $k8s)/pool
+model() { # NAME MODEL CRITICALITY [TARGETS]
+        applied <<-YAML
+		apiVersion: inference.networking.x-k8s.io/v1alpha2
+		kind: InferenceModel
+		metadata: {name: $1}
+		spec: {modelName: $2, criticality: $3, poolRef: {name: pool}${4:+, targetModels: [$4]}}
+		YAML
+}
+the_model() { echo "$(collection inferencemodels $x_k8s)/$1"; }
+pool vllm && model review review Critical '{name: review-v1, weight: 90}, {name: review-v2, weight: 10}' &&
+        model batch sql Sheddable || exit 1
+for i in 1 2 3 4; do pod "vllm-$i" "127.0.1.$i" app=vllm True || exit 1; done
+for i in 5 6; do pod "vllm-$i" "127.0.1.$i" app=spare True || exit 1; done
+
+sa_token eppd session-1 >"$dir/token"
+kubeconfig "$dir/kubeconfig" "@$dir/token"
+kube_eppd() { # POOL: under the name of the pool that it is to serve
+        start_eppd --secure-serving=false --seed=7 --pool-name "$1" --pool-namespace "$ns" \
+                --kubeconfig "$dir/kubeconfig"
+}
+check "eppd starts" kube_eppd pool
+[ "$bad" -eq 0 ] || { cat "$dir/out"; exit 1; }
+check "Envoy starts" start_envoy
+[ "$bad" -eq 0 ] || exit 1
+
+# names: the pods behind eppd's endpoints, from its page; "NAMESPACE/" and "-rank-0" are taken off
+names() {
+        get "http://127.0.0.1:$admin/metrics" |
+                sed -n 's/^eppd_\(endpoint_\)\{0,1\}picks_total{endpoint="\(.*\/\)\{0,1\}\([^"]*\)".*/\3/p' |
+                sed 's/-rank-0$//' | sort | paste -sd ' '
+}
+pods() { same "$1" "$(names | sed 's/vllm-//g')"; } # "1 2 3"
+readyz() { same "$1" "$(get -o "$dir/null" -w '%{http_code}' "http://127.0.0.1:$admin/readyz")"; }
+chat() { # MODEL [MEMBERS]: status and endpoint; the answer is in $dir/body
+        get -o "$dir/body" -w '%{http_code} %header{x-sim-endpoint}' "http://127.0.0.1:$http/v1/chat/completions" \
+                -d "{\"model\":\"$1\",\"max_tokens\":1,${2:-}\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
+}
+answers() { # STATUS MODEL
+        same "$1" "$(chat "$2" | cut -d ' ' -f 1)"
+}
+reached() { # "1 2 3": 60 idle requests reach exactly these pods, by address
+        same "$1" "$(for _ in $(seq 60); do chat review; echo; done | sed 's/.* 127.0.1.\(.*\):.*/\1/' | sort -u | paste -sd ' ')"
+}
+sim() { get -f -o "$dir/null" "http://127.0.1.1:$port/sim" -d "$1"; }
+
+# Load: two clients ask one after the other; load_ends wants every answer to have been 200.
+load_begins() {
+        rm -f "$dir/load.end" "$dir"/load.[12]
+        clients=
+        for client in 1 2; do
+                while [ ! -e "$dir/load.end" ]; do
+                        curl -s -m 20 -o "$dir/load.body.$client" -w '%{http_code}\n' \
+                                "http://127.0.0.1:$http/v1/chat/completions" \
+                                -d '{"model":"review","max_tokens":2,"messages":[{"role":"user","content":"x"}]}' || :
+                        sleep 0.02
+                done >"$dir/load.$client" &
+                clients="$clients $!"
+        done
+        pids="$pids $clients"
+}
+load_ends() {
+        touch "$dir/load.end"
+        # shellcheck disable=SC2086
+        wait $clients
+        sort "$dir"/load.[12] | uniq -c >"$dir/load"
+        cat "$dir/load"
+        [ "$(awk '{ print $2 }' "$dir/load")" = 200 ] && [ "$(awk '{ print $1 }' "$dir/load")" -ge 10 ]
+}
+
+# what there is at the start
+check "it is ready" soon 5 readyz 200
+check "the ready pods of the pool are its endpoints" soon 5 pods "1 2 3 4"
+fresh() { same 4 "$(metric 'eppd_endpoints{state="fresh"}')"; }
+check "their metrics are read" soon 5 fresh
+check "requests reach all of them" reached "1 2 3 4"
+check "a model of the pool is served" answers 200 review
+check "another is 404" answers 404 nobody
+split() { # 200 requests at 90/10: within four sigma (17) of 20
+        for _ in $(seq 200); do chat review >"$dir/null"; grep -o '"model":"[^"]*"' "$dir/body"; done | sort | uniq -c >"$dir/split"
+        cat "$dir/split"
+        one=$(awk '/review-v1/ { print $1 }' "$dir/split") two=$(awk '/review-v2/ { print $1 }' "$dir/split")
+        [ "$((one + two))" -eq 200 ] && [ "$two" -ge 3 ] && [ "$two" -le 37 ]
+}
+check "traffic is split 90/10" split
+check "every server is loaded" sim '{"all":true,"waiting":200,"kv":0.99}'
+check "a sheddable model gets 429" soon 5 answers 429 sql
+check "a critical one is served" answers 200 review
+check "the load is over" sim '{"all":true,"reset":true}'
+check "the sheddable model is served" soon 5 answers 200 sql
+
+# pods
+curl -sN -m 20 -D "$dir/long.head" -o "$dir/long" "http://127.0.0.1:$http/v1/chat/completions" \
+        -d '{"model":"review","stream":true,"max_tokens":100,"messages":[{"role":"user","content":"long"}]}' &
+long=$!
+until_ok 5 grep -qi x-sim-endpoint "$dir/long.head"
+busy=$(sed -n 's/^x-sim-endpoint: 127.0.1.\([0-9]*\).*/\1/p' "$dir/long.head")
+others=$(echo "1 2 3 4" | sed "s/$busy//; s/  / /; s/^ //; s/ $//")
+check "a pod in the middle of an answer becomes unready" pod_unready "vllm-$busy"
+check "it leaves" soon 2 pods "$others"
+check "no request goes there" reached "$others"
+finishes() { wait "$long" && grep -q '^data: \[DONE\]' "$dir/long"; }
+check "its answer goes on to the end" finishes
+check "it becomes ready" pod_ready "vllm-$busy"
+check "it is back" soon 2 pods "1 2 3 4"
+load_begins
+check "a pod is deleted gracefully, under load" pod_delete vllm-2 graceful
+check "it leaves while it still exists" soon 2 pods "1 3 4"
+check "no request goes there" reached "1 3 4"
+check "it exists to the end" pod_delete vllm-2
+check "it comes back under its name, elsewhere" pod vllm-2 127.0.1.7 app=vllm True
+check "as an endpoint" soon 2 pods "1 2 3 4"
+check "that is reached there" soon 5 reached "1 3 4 7"
+check "a pod's address changes" pod_ip vllm-2 127.0.1.2
+check "it is reached at the new one" soon 5 reached "1 2 3 4"
+check "a pod is relabelled" relabel vllm-3 app=parked
+check "it leaves" soon 2 pods "1 2 4"
+check "and is relabelled back" relabel vllm-3 app=vllm
+check "it is back" soon 2 pods "1 2 3 4"
+
+# the pool
+check "the pool selects others" pool spare
+check "they take over" soon 5 pods "5 6"
+check "and are reached" soon 5 reached "5 6"
+check "it selects the first again" pool vllm
+check "they are back" soon 5 pods "1 2 3 4"
+check "all that time no request failed" load_ends
+check "the pool is deleted" kube DELETE "$the_pool"
+check "no endpoint is left" soon 5 pods ""
+check "it is not ready" readyz 503
+check "requests get 503" answers 503 review
+check "the pool is created again" pool vllm
+check "the endpoints are back" soon 5 pods "1 2 3 4"
+check "it is ready" soon 2 readyz 200
+check "the models are still there" answers 200 review
+check "and only those" answers 404 nobody
+
+# models
+load_begins
+check "a model is unknown" answers 404 late
+check "it is added, under load" model late late Standard
+check "it is served" soon 2 answers 200 late
+check "it is removed" kube DELETE "$(the_model late)"
+check "it is unknown" soon 2 answers 404 late
+check "all traffic of a model moves to one target" model review review Critical '{name: review-v2, weight: 1}'
+moved() { answers 200 review && grep -q '"model":"review-v2"' "$dir/body"; }
+check "as its answers say" soon 2 moved
+check "all that time no request failed" load_ends
+
+# the API server goes away, and comes back
+load_begins
+check "the API server is killed" stop_kube
+sleep 3
+check "the endpoints stay" pods "1 2 3 4"
+check "requests reach all of them" reached "1 2 3 4"
+check "it stays ready" readyz 200
+check "an unknown model is still unknown" answers 404 nobody
+check "no request failed" load_ends
+check "the API server starts" restart_kube
+check "a pod is deleted" pod_delete vllm-4
+check "one is added" pod vllm-7 127.0.1.7 app=vllm True
+check "a model is added" model late late Standard
+check "the endpoints are right within 5 s" soon 5 pods "1 2 3 7"
+check "the models are" soon 1 answers 200 late
+
+# changes that no watch can tell: eppd is stopped, and the server forgets its events
+kill -STOP "$eppd_pid"
+pod_delete vllm-7 && pod vllm-4 127.0.1.4 app=vllm True && pod_delete vllm-1 && pod vllm-1 127.0.1.8 app=vllm True &&
+        kube DELETE "$(the_model late)" >"$dir/null"
+compact >"$dir/null"
+check "changes that eppd cannot see, then a restart" restart_kube
+kill -CONT "$eppd_pid"
+check "the endpoints are right" soon 10 pods "1 2 3 4"
+check "the one that was replaced is reached at its new address" soon 5 reached "2 3 4 8"
+check "the models are" soon 5 answers 404 late
+check "the old address" pod_ip vllm-1 127.0.1.1
+check "is reached" soon 5 reached "1 2 3 4"
+
+# rights are taken away; a restart ends the watches, which would go on
+load_begins
+check "eppd's rights are taken away" kube DELETE "$(collection rolebindings rbac.authorization.k8s.io/v1)/eppd"
+check "and its watches" restart_kube
+check "a pod becomes unready" pod_unready vllm-3
+sleep 3
+check "nothing is known of that, and nothing is lost" pods "1 2 3 4"
+check "it stays ready" readyz 200
+check "no request failed" load_ends
+check "eppd gets its rights back" apply test/kube/rbac.yaml
+check "it knows of the pod" soon 40 pods "1 2 4"
+
+# the token is rotated
+sa_token eppd session-2 >"$dir/token.new"
+old=$(cat "$dir/token")
+check "the token is rotated" mv "$dir/token.new" "$dir/token"
+check "the old one is revoked" revoke session-1
+check "the watches end" restart_kube
+check "the old one is refused" same 401 "$(as "$old" code GET "$(collection pods)")"
+check "a pod becomes ready" pod_ready vllm-3
+check "it is known" soon 20 pods "1 2 3 4"
+leaks() { ! grep -qF -e "$old" -e "$(cat "$dir/token")" "$dir/eppd.log"; }
+check "no token is in the log" leaks
+check "nothing is left in flight" same 0 "$(metric eppd_streams)"
+check "eppd ends well" stop "$eppd_pid"
+stop "$envoy_pid" >"$dir/null" 2>&1
+
+# the older pool API, found by itself; started while there is no API server, and before its pool
+stop_kube
+check "eppd starts without an API server" kube_eppd old
+check "it is not ready" readyz 503
+check "the API server starts" restart_kube
+check "it is still not ready, as its pool is missing" readyz 503
+old_pool() {
+        applied <<-YAML
+		apiVersion: inference.networking.x-k8s.io/v1alpha2
+		kind: InferencePool
+		metadata: {name: old}
+		spec: {selector: {app: spare}, targetPortNumber: $port, extensionRef: {name: eppd}}
+		YAML
+}
+check "the pool is created, in the older API" old_pool
+check "its pods are the endpoints" soon 40 pods "5 6"
+check "it is ready" soon 2 readyz 200
+check "eppd ends well" stop "$eppd_pid"
+finish

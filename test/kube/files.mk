@@ -1,0 +1,9 @@
+# Tests against a real API server; not part of `make check`. The first run builds the server, once.
+kube-apiserver:
+	@sh test/kube/kube.sh build
+	@sh test/kube/kube.sh etcd
+
+check-kube: all
+	@sh test/setup.sh
+	@sh test/run.sh test/kube/harness.sh test/kube/check.sh
+.PHONY: kube-apiserver check-kube
