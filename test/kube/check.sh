@@ -7,7 +7,7 @@ envoy=$(sh test/it/envoy.sh get) || { skip "no Envoy can be had here: every test
 
 # Pods 1 to 4 are app=vllm, 5 and 6 app=spare; pod N is 127.0.1.N, all on one port.
 port=$(kobj ports 1)
-start_sim --servers 8 --port "$port" --base 127.0.1.1 --lora review-v1,review-v2,sql || exit 1
+start_sim --servers 8 --port "$port" --base 127.0.1.1 || exit 1 # without adapters: no pod is preferred
 start_kube || exit 1
 crds && namespace serving && apply test/kube/rbac.yaml || exit 1
 echo "# API server: $(kube GET /version | json gitVersion), $(kube_memory) MiB"
@@ -57,15 +57,20 @@ names() {
 }
 pods() { same "$1" "$(names | sed 's/vllm-//g')"; } # "1 2 3"
 readyz() { same "$1" "$(get -o "$dir/null" -w '%{http_code}' "http://127.0.0.1:$admin/readyz")"; }
-chat() { # MODEL [MEMBERS]: status and endpoint; the answer is in $dir/body
-        get -o "$dir/body" -w '%{http_code} %header{x-sim-endpoint}' "http://127.0.0.1:$http/v1/chat/completions" \
-                -d "{\"model\":\"$1\",\"max_tokens\":1,${2:-}\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
+answers() { # STATUS MODEL: one request; its answer is in $dir/body
+        same "$1" "$(get -o "$dir/body" -w '%{http_code}' "http://127.0.0.1:$http/v1/chat/completions" \
+                -d "{\"model\":\"$2\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}")"
 }
-answers() { # STATUS MODEL
-        same "$1" "$(chat "$2" | cut -d ' ' -f 1)"
+many() { # N CURL-OPTION...: N requests in one process, one after the other
+        count=$1
+        shift
+        get "http://127.0.0.1:$http/v1/chat/completions?n=[1-$count]" \
+                -d '{"model":"review","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}' "$@"
 }
-reached() { # "1 2 3": 60 idle requests reach exactly these pods, by address
-        same "$1" "$(for _ in $(seq 60); do chat review; echo; done | sed 's/.* 127.0.1.\(.*\):.*/\1/' | sort -u | paste -sd ' ')"
+reached() { # "1 2 3": 60 requests reach exactly these pods, by address; refusals show as their status
+        many 60 -o "$dir/body" -w '%{http_code} %header{x-sim-endpoint}\n' |
+                sed 's/^200 127\.0\.1\.\(.*\):.*/\1/' | sort -u >"$dir/reached"
+        same "$1" "$(paste -sd ' ' "$dir/reached")"
 }
 sim() { get -f -o "$dir/null" "http://127.0.1.1:$port/sim" -d "$1"; }
 
@@ -102,7 +107,7 @@ check "requests reach all of them" reached "1 2 3 4"
 check "a model of the pool is served" answers 200 review
 check "another is 404" answers 404 nobody
 split() { # 200 requests at 90/10: within four sigma (17) of 20
-        for _ in $(seq 200); do chat review >"$dir/null"; grep -o '"model":"[^"]*"' "$dir/body"; done | sort | uniq -c >"$dir/split"
+        many 200 | grep -o '"model":"[^"]*"' | sort | uniq -c >"$dir/split"
         cat "$dir/split"
         one=$(awk '/review-v1/ { print $1 }' "$dir/split") two=$(awk '/review-v2/ { print $1 }' "$dir/split")
         [ "$((one + two))" -eq 200 ] && [ "$two" -ge 3 ] && [ "$two" -le 37 ]
@@ -224,7 +229,8 @@ check "a pod becomes ready" pod_ready vllm-3
 check "it is known" soon 20 pods "1 2 3 4"
 leaks() { ! grep -qF -e "$old" -e "$(cat "$dir/token")" "$dir/eppd.log"; }
 check "no token is in the log" leaks
-check "nothing is left in flight" same 0 "$(metric eppd_streams)"
+idle() { same 0 "$(metric eppd_streams)"; }
+check "nothing is left in flight" soon 5 idle
 check "eppd ends well" stop "$eppd_pid"
 stop "$envoy_pid" >"$dir/null" 2>&1
 
