@@ -115,7 +115,7 @@ read_entry(struct read *r, const struct epp_node *entry)
         before = epp_map_get(&r->names, w->name);
         if (before)
                 before->again = true;
-        return EPP_MIN(epp_map_put(&r->names, w->name, w), 0);
+        return epp_map_put(&r->names, w->name, w) < 0 ? EPP_ENOMEM : 0;
 }
 
 static int
