@@ -21,6 +21,13 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         EPP_ASSERT(whole.error == cut.error && whole.error_at == cut.error_at);
         EPP_ASSERT(whole.n_spans == cut.n_spans && whole.conflict == cut.conflict);
         EPP_ASSERT(epp_slice_eq(epp_jscan_model(&whole), epp_jscan_model(&cut)));
+        EPP_ASSERT(whole.model_state == cut.model_state && whole.top == cut.top);
+        for (int k = 0; k < EPP_JK_COUNT; k++) {
+                const struct epp_jfield *f = &whole.field[k], *g = &cut.field[k];
+
+                EPP_ASSERT(f->type == g->type && f->span.at == g->span.at && f->span.len == g->span.len);
+                EPP_ASSERT(f->items == g->items && f->is_true == g->is_true && f->odd_ids == g->odd_ids);
+        }
         for (size_t i = 0; i < EPP_MIN(whole.n_spans, (size_t)EPP_JSCAN_SPANS); i++)
                 EPP_ASSERT(whole.spans[i].at + whole.spans[i].len <= n);
         free(x);

@@ -18,6 +18,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         epp_sse_end(&cut);
         EPP_ASSERT(whole.events == cut.events);
         EPP_ASSERT(whole.usage.prompt == cut.usage.prompt && whole.usage.total == cut.usage.total);
+        EPP_ASSERT(whole.usage.error == cut.usage.error && whole.usage.cached == cut.usage.cached);
         free(x);
         free(y);
         free(z);

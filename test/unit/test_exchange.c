@@ -411,7 +411,7 @@ static const size_t steps[] = { 1, 2, 3, 5, 7, 13, 64, 4095, 16384, 62000, SIZE_
 static size_t
 first_step(size_t n)
 {
-        return n > 16384 ? 6 : 0;
+        return n > 4096 ? 6 : 0;
 }
 
 static void

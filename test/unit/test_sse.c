@@ -210,7 +210,7 @@ START_TEST(twins)
         struct epp_rng r;
 
         epp_rng_init(&r, 3);
-        for (int round = 0; round < 200000; round++) {
+        for (int round = 0; round < 100000; round++) {
                 char p[512];
                 size_t n = 0;
                 uint64_t e1, e2;

@@ -75,6 +75,7 @@ static const struct {
         { "{\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":5},\"usage\":{\"prompt_tokens\":2}"
           "}",
                 2, 0, 2, 0 },
+        { "{\"usage\":{\"prompt_tokens\":1},\"usage\":{\"input_tokens\":2}}", 2, 0, 2, 0 },
         /* White space, and what is no document. */
         { " { \"usage\" :\n{\t\"prompt_tokens\" : 5 \r} } \n", 5, 0, 5, 0 },
         { "", 0, 0, 0, 0 },
