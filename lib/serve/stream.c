@@ -386,9 +386,9 @@ on_request_header(void *user, struct epp_slice name, struct epp_slice value)
 
         for (size_t i = 0; i < KEPT_COUNT; i++) {
                 if (epp_slice_ieq(name, epp_slice_str(kept_names[i]))) {
-                        keep(s, &s->kept[i],
-                                i >= KEPT_PATH && i <= KEPT_FORWARDED_PATH ? path_end(value)
-                                                                           : value);
+                        if (i >= KEPT_PATH && i <= KEPT_FORWARDED_PATH)
+                                value = path_end(value);
+                        keep(s, &s->kept[i], value);
                         return;
                 }
         }
