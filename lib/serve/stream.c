@@ -371,11 +371,16 @@ keep(struct stream *s, struct epp_buf *b, struct epp_slice v)
         s->nomem |= v.n <= KEEP_MAX && !memchr(v.p ? v.p : "", 0, v.n) && epp_buf_append(b, v) < 0;
 }
 
-/* What a dialect is told by: the end of the path, whatever a client appends as a query. */
+/* What a dialect is told by: the end of the path, whatever a client appends as a query. The root
+ * stays one character: an empty path would mean that none was sent. */
 static struct epp_slice
 path_end(struct epp_slice path)
 {
+        struct epp_slice root = epp_slice(path.p, EPP_MIN(path.n, (size_t)1));
+
         path = epp_dialect_bare(path);
+        if (path.n == 0)
+                return root;
         return path.n > KEEP_MAX ? epp_slice(path.p + path.n - KEEP_MAX, KEEP_MAX) : path;
 }
 

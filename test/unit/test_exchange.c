@@ -685,7 +685,8 @@ START_TEST(long_query)
         static const struct {
                 const char *path;
                 int http;
-        } rows[] = { { "/v1/completions", 400 }, { "/tokenize", 0 }, { "/v1/models", 0 } };
+        } rows[] = { { "/v1/completions", 400 }, { "/tokenize", 0 }, { "/v1/models", 0 },
+                { "/", 0 }, { "", 0 } };
 
         world_init();
         for (size_t i = 0; i < 2 * ARRAY_LEN(rows); i++) {
