@@ -311,8 +311,10 @@ add_endpoint(struct sources *s, const char *text)
                         name = value;
         }
         r = epp_pool_put(s->director->pool, name, addr, NULL);
-        if (r == 1)
+        if (r == 1) {
+                epp_pool_find(s->director->pool, name)->fixed = true;
                 return 0;
+        }
         if (r == EPP_EINVAL)
                 sayf(s, "--endpoint %s: \"" SLICE_FMT "\" is not ADDR:PORT", text, SLICE_ARG(addr));
         else
@@ -484,10 +486,6 @@ sources_new(struct event_base *base, const struct opt *o, struct epp_director *d
         *s = (struct sources){ .base = base, .opt = o, .director = d, .seed = seed, .log = log,
                 .stats = stats, .inotify = -1, .starting = true };
         *ret = s;
-        if (o->endpoint.n && *o->endpoints_file) {
-                sayf(s, "--endpoint and --endpoints-file: give one of them");
-                return -1;
-        }
         if (o->endpoint.n == 0 && !*o->endpoints_file) {
                 sayf(s, "no source of endpoints: give --endpoint or --endpoints-file (see --help)");
                 return -1;

@@ -21,6 +21,7 @@ struct epp_endpoint {
         uint32_t inflight;       /* our own picks that have not ended */
         uint64_t picks;          /* in all */
         double ttft_us;          /* time to the first body byte, smoothed; 0 = none yet */
+        bool fixed;              /* of the command line: no file takes it away or changes it */
         size_t index;            /* in the pool's list */
         void *user;              /* the daemon's (its scrape) */
 };

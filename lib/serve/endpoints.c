@@ -147,14 +147,15 @@ apply(const struct read *r, struct epp_pool *pool)
 
         list = epp_pool_list(pool, &n);
         for (size_t i = n; i-- > 0;)
-                if (!epp_map_get(&r->names, list[i]->name))
+                if (!list[i]->fixed && !epp_map_get(&r->names, list[i]->name))
                         epp_pool_remove(pool, list[i]->name);
         for (size_t i = 0; i < r->n; i++) {
-                int result = r->v[i].again ? 0
-                                           : epp_pool_put(pool, r->v[i].name, r->v[i].addr, NULL);
+                const struct wanted *w = &r->v[i];
+                const struct epp_endpoint *known = epp_pool_find(pool, w->name);
 
-                if (result < 0)
-                        return result;
+                if (!w->again && !(known && known->fixed) &&
+                        epp_pool_put(pool, w->name, w->addr, NULL) < 0)
+                        return EPP_ENOMEM; /* addresses have been checked */
         }
         return 0;
 }

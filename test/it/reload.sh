@@ -192,6 +192,14 @@ else
 fi
 check "eppd ends well" stop "$eppd_pid"
 
+# Endpoints of both kinds.
+endpoints "a=$a" "b=$b" >"$dir/endpoints.yaml"
+start_eppd --secure-serving=false --endpoint="$c" --endpoints-file="$dir/endpoints.yaml" || exit 1
+check "--endpoint beside a file" count 3
+endpoints >"$dir/endpoints.yaml"
+check "stays when the file takes the others away" until_ok 4 count 1
+check "eppd ends well" stop "$eppd_pid"
+
 # IPv6
 if [ -e /proc/net/if_inet6 ] && grep -q '^00000000000000000000000000000001 ' /proc/net/if_inet6; then
         mkdir "$dir/six"

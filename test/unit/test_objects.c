@@ -454,6 +454,29 @@ START_TEST(endpoint_twice)
 }
 END_TEST
 
+/* What the command line gave stays whatever the file says. */
+START_TEST(endpoint_fixed)
+{
+        struct epp_pool *p;
+        size_t n;
+
+        ck_assert_int_eq(epp_pool_new(1, &p), 0);
+        ck_assert_int_eq(epp_pool_put(p, EPP_SLICE("default/a"), EPP_SLICE("1.1.1.1:1"), NULL), 1);
+        epp_pool_find(p, EPP_SLICE("default/a"))->fixed = true;
+        ck_assert_int_eq(epp_endpoints_apply(p, EPP_SLICE("f"), EPP_SLICE("endpoints: "
+                "[{name: a, address: 2.2.2.2, port: 2}, {name: b, address: 2.2.2.2, port: 2}]"),
+                say, NULL), 0);
+        ck_assert(epp_slice_eq(epp_pool_find(p, EPP_SLICE("default/a"))->addr, EPP_SLICE("1.1.1.1:1")));
+        (void)epp_pool_list(p, &n);
+        ck_assert_uint_eq(n, 2);
+        ck_assert_int_eq(epp_endpoints_apply(p, EPP_SLICE("f"), EPP_SLICE("endpoints: []"), say,
+                NULL), 0);
+        (void)epp_pool_list(p, &n);
+        ck_assert_uint_eq(n, 1);
+        epp_pool_free(p);
+}
+END_TEST
+
 START_TEST(endpoints)
 {
         struct epp_pool *p;
@@ -494,4 +517,4 @@ START_TEST(endpoints)
 END_TEST
 
 UNIT_MAIN("objects", good, list_and_v1, mistakes, winner, limits, which_pool, others,
-        all_or_nothing, endpoints, endpoint_mistakes, endpoint_twice)
+        all_or_nothing, endpoints, endpoint_mistakes, endpoint_twice, endpoint_fixed)
