@@ -21,7 +21,8 @@ check "two endpoints of one name" refused 'two endpoints of this name' $one $one
 check "an unknown flag" refused 'did you mean --endpoint?' --endpont=x
 export KV_CACHE_THRESHOLD=80%
 check "a threshold that is none" refused 'KV_CACHE_THRESHOLD="80%" is not a number from 0 to 1' $one
-check "of another scheduler: not looked at" refused 'cannot listen on nonsense' $one --scheduler=tree-v0.5 --bind-address=nonsense
+check "of another scheduler: not looked at" refused 'cannot listen on nonsense' $one \
+        --scheduler=tree-v0.5 --bind-address=nonsense
 unset KV_CACHE_THRESHOLD
 check "a metric that is none" refused '--lora-info-metric: "m{" is not a metric' $one --lora-info-metric=m{
 check "a certificate that is not there" refused 'cannot use certificate /nowhere/tls.crt' $one --cert-path=/nowhere
