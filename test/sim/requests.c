@@ -18,7 +18,7 @@ play_call(struct play *p, const char *id)
 
 /* What a request line says, before the arrow. */
 struct ask {
-        char body[16384], subset[1024];
+        char body[1 << 21], subset[1024];
         const char *path, *method;
         int mode, response_mode;
         size_t cut, times;
@@ -63,9 +63,16 @@ read_ask(struct play *p, struct ask *a)
         const char *model = play_option(p, "model"), *body = play_option(p, "body");
         const char *path = play_option(p, "path"), *method = play_option(p, "method");
 
-        *a = (struct ask){ .path = path ? path : "/v1/chat/completions",
-                .method = method ? method : "POST" };
-        snprintf(a->body, sizeof(a->body), model ? "{\"model\":\"%s\",\"messages\":[{}]}" : "%s",
+        size_t pad = (size_t)play_number_option(p, "pad", 0);
+
+        if (pad > sizeof(a->body) / 2)
+                return play_fail(p, "pad is at most %zu", sizeof(a->body) / 2);
+        memset(a->body, ' ', pad);
+        a->subset[0] = 0;
+        a->path = path ? path : "/v1/chat/completions";
+        a->method = method ? method : "POST";
+        snprintf(a->body + pad, sizeof(a->body) - pad,
+                model ? "{\"model\":\"%s\",\"messages\":[{}]}" : "%s",
                 model ? model : body ? body : "");
         a->mode = mode_option(p, "mode", EPP_MODE_DUPLEX);
         a->response_mode = mode_option(p, "response",

@@ -23,12 +23,17 @@ static bool
 verb_scheduler(struct play *p)
 {
         static const char *const names[] = { "tree-v0.3", "tree-v0.5" };
-        double affinity = play_number_option(p, "affinity", epp_thresholds_default.lora_affinity);
+        struct epp_thresholds t = epp_thresholds_default;
         double seed = play_number_option(p, "seed", 1);
 
+        t.kv = play_number_option(p, "kv", t.kv);
+        t.queue_critical = play_number_option(p, "queue", t.queue_critical);
+        t.queuing_lora = play_number_option(p, "low", t.queuing_lora);
+        t.lora_affinity = play_number_option(p, "affinity", t.lora_affinity);
+        t.staleness_us = play_number_option(p, "stale", t.staleness_us);
         for (size_t i = 0; i < ARRAY_LEN(names); i++)
                 if (strcmp(p->word[0], names[i]) == 0)
-                        return play_result(p, world_scheduler(&p->w, (enum epp_builtin)i, affinity,
+                        return play_result(p, world_scheduler(&p->w, (enum epp_builtin)i, &t,
                                                       (uint64_t)seed));
         return play_fail(p, "no such scheduler: %s", p->word[0]);
 }
@@ -269,7 +274,8 @@ verb_drain(struct play *p)
 }
 
 const struct verb verbs[] = {
-        { "scheduler", 1, verb_scheduler, "tree-v0.3|tree-v0.5 [seed=N] [affinity=0..1]" },
+        { "scheduler", 1, verb_scheduler,
+                "tree-v0.3|tree-v0.5 [seed=N] [affinity=X] [low=N] [queue=N] [kv=X] ..." },
         { "match", 1, verb_match, "auto|required|passthrough" },
         { "ready", 1, verb_ready, "yes|no" },
         { "pool", 2, verb_pool, "add NAME[=ADDR]... | remove NAME..." },

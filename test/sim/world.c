@@ -49,7 +49,7 @@ world_init(struct world *w)
         if (r < 0)
                 return r;
         epp_pool_on_remove(w->pool, on_remove, w);
-        return world_scheduler(w, EPP_TREE_V03, epp_thresholds_default.lora_affinity, 1);
+        return world_scheduler(w, EPP_TREE_V03, &epp_thresholds_default, 1);
 }
 
 void
@@ -69,14 +69,12 @@ world_fini(struct world *w)
 }
 
 int
-world_scheduler(struct world *w, enum epp_builtin tree, double affinity, uint64_t seed)
+world_scheduler(struct world *w, enum epp_builtin tree, const struct epp_thresholds *t,
+        uint64_t seed)
 {
-        struct epp_thresholds t = epp_thresholds_default;
         struct epp_sched *s;
-        int r;
+        int r = ARMED(epp_sched_new(tree, t, epp_plugins, seed, &s));
 
-        t.lora_affinity = affinity;
-        r = ARMED(epp_sched_new(tree, &t, epp_plugins, seed, &s));
         if (r < 0)
                 return r;
         epp_sched_free(w->sched);

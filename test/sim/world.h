@@ -58,8 +58,8 @@ struct world {
 /* All zero before; _fini in every case. Each may fail with EPP_ENOMEM. */
 EPP_MUSTUSE int world_init(struct world *w);
 void world_fini(struct world *w);
-EPP_MUSTUSE int world_scheduler(struct world *w, enum epp_builtin tree, double affinity,
-        uint64_t seed);
+EPP_MUSTUSE int world_scheduler(struct world *w, enum epp_builtin tree,
+        const struct epp_thresholds *t, uint64_t seed);
 /* Adds objects (YAML text) to those there are and reads all of them anew, as a reload does.
  * Returns as epp_objects_finish; <say> hears of mistakes. */
 EPP_MUSTUSE int world_objects(struct world *w, const char *text, void (*say)(void *, const char *),
