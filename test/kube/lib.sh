@@ -9,7 +9,7 @@
 . test/it/lib.sh
 ns=default
 kubedir=$dir/kube
-kube_token=admin-token # the identity of every call; see kube_as
+kube_token='admin-token' # the identity of every call; see kube_as
 apiserver_pid=
 # The API server is killed, as its own way out waits for every open watch.
 trap 'stop_kube; end_all; rm -rf "$dir"' EXIT

@@ -19,7 +19,14 @@ narrow() {
                 }
                 END { exit !bad }' "$@"
 }
-no_tabs() { ! grep -nF "$tab" "$@"; }
+# Tabs may only begin a line of a here-document, which the shell takes away (<<-).
+no_tabs() {
+        ! awk '/<<-/ { word = $0; sub(/.*<<-[^A-Z]*/, "", word); sub(/[^A-Z].*/, "", word); here = 1; next }
+                here && $1 == word { here = 0; next }
+                here { sub(/^\t+/, "") }
+                /\t/ { print FILENAME ":" FNR ": " $0; bad = 1 }
+                END { exit !bad }' "$@"
+}
 no_blanks() { ! grep -nE "[ $tab]+\$" "$@"; }
 ends_well() {
         ! for f; do [ -z "$(tail -c 1 "$f")" ] || echo "$f: no newline at the end"; done | grep .
