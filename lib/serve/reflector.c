@@ -10,6 +10,10 @@
 #define WATCH_SLACK_SECONDS 30
 #define BACKOFF_FIRST (800 * SECOND / 1000)
 #define BACKOFF_CAP (30 * SECOND)
+/* While nobody answers we look more often for a while, so that a short outage ends with it: the
+ * requests cost nobody anything. Then as the others. */
+#define OUTAGE_CAP (2400 * SECOND / 1000)
+#define OUTAGE_SHORT (300 * SECOND)
 #define BACKOFF_FORGET (120 * SECOND)  /* without a failure */
 #define ABSENT_RETRY (30 * SECOND)
 #define RETRY_AFTER_CAP 60             /* seconds */
@@ -54,6 +58,7 @@ struct epp_reflector {
         struct epp_buf next_page;
         bool unpaged;
         epp_us resync_at, expired_at, failed_at, complained_at, delay;
+        epp_us silent_since; /* nobody has answered since; 0: the last request was answered */
         unsigned short_watches, error_events;
         int trouble, complained;
         char text[160];                /* of the last error, for the log */
@@ -435,6 +440,7 @@ epp_reflector_status(struct epp_reflector *r, uint64_t n, int http, long retry_a
         if (n != r->request || !n)
                 return;
         r->http = http;
+        r->silent_since = 0;
         r->retry_after = retry_after_s;
         r->headers_at = now;
         epp_jtree_free(r->tree);
@@ -511,13 +517,16 @@ static void
 back_off(struct epp_reflector *r, enum epp_reflect_error why, enum epp_reflect_state intent,
         long least, epp_us now)
 {
-        epp_us wait;
+        epp_us wait, cap = BACKOFF_CAP;
 
+        if (r->silent_since && now - r->silent_since < OUTAGE_SHORT)
+                cap = OUTAGE_CAP;
+        r->delay = EPP_MIN(r->delay, cap);
         if (now - r->failed_at > BACKOFF_FORGET)
                 r->delay = BACKOFF_FIRST;
         r->failed_at = now;
         wait = jitter(r, r->delay, 1);
-        r->delay = EPP_MIN(2 * r->delay, BACKOFF_CAP);
+        r->delay = EPP_MIN(2 * r->delay, cap);
         least = EPP_MIN(least, (long)RETRY_AFTER_CAP);
         if (least > 0)
                 wait = EPP_MAX(wait, least * SECOND);
@@ -669,6 +678,8 @@ epp_reflector_end(struct epp_reflector *r, uint64_t n, bool ok, epp_us now)
         if (n != r->request || !n)
                 return;
         forget_request(r);
+        if (r->http == 0 && !r->silent_since)
+                r->silent_since = now;
         if (r->http == 0)
                 back_off(r, EPP_REFLECT_TRANSPORT, same(r), 0, now);
         else if (r->http != 200)
@@ -681,6 +692,13 @@ epp_reflector_end(struct epp_reflector *r, uint64_t n, bool ok, epp_us now)
                 back_off(r, EPP_REFLECT_TRANSPORT, EPP_REFLECT_SYNC, 0, now);
         else
                 watch_ended(r, now);
+}
+
+void
+epp_reflector_nudge(struct epp_reflector *r, epp_us now)
+{
+        if (r->state == EPP_REFLECT_BACKOFF && r->silent_since)
+                r->until = EPP_MIN(r->until, now + (epp_us)epp_rng_below(&r->rng, SECOND / 4));
 }
 
 void

@@ -100,6 +100,8 @@ EPP_MUSTUSE int epp_reflector_data(struct epp_reflector *r, uint64_t n, struct e
         epp_us now);
 /* It has ended. <ok>: the whole answer came; false: no connection, cut, timed out. */
 void epp_reflector_end(struct epp_reflector *r, uint64_t n, bool ok, epp_us now);
+/* The API server has answered another reflector: one that waits because nobody did asks at once. */
+void epp_reflector_nudge(struct epp_reflector *r, epp_us now);
 /* The credentials changed: a request refused with 401 may be tried again at once. */
 void epp_reflector_new_credentials(struct epp_reflector *r, epp_us now);
 
