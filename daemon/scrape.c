@@ -41,13 +41,14 @@ struct scrapes {
         uint64_t spent;     /* fetcher's time that has been accounted for */
 };
 
-static void
+static bool
 on_data(void *ctx, struct epp_slice piece)
 {
         struct scrape *s = ctx;
 
         s->all->stats->bytes += piece.n;
         s->nomem |= epp_promscan_feed(&s->scan, piece) < 0;
+        return true;
 }
 
 static void
@@ -120,7 +121,7 @@ on_done(void *ctx, enum fetch_result r, long status)
         account(all);
 }
 
-static const struct fetch_ops ops = { on_data, on_done };
+static const struct fetch_ops ops = { .data = on_data, .done = on_done };
 
 static void
 scrape_free(struct scrape *s)
