@@ -1,22 +1,23 @@
-/* api.h - the API server: where it is, who we are, requests to it.
- * The connection comes from --kubeconfig, KUBECONFIG, the pod's service account or ~/.kube/config,
- * in this order. Tokens, CA and client certificates are read again as they rotate; names are
- * resolved on the loop. Knows: libevent, fetch, wire/yaml. Does not know: what is asked. */
+/* api.h - requests to the API server. Where it is comes from kubeconfig, who we are from creds (it
+ * rotates), addresses from names: all on the loop, none of it can hold it. A connection speaks
+ * HTTP/1.1; a watch has one of its own.
+ * Knows: libevent, fetch, kubeconfig, creds, names, proxy. Does not know: what is asked. */
 #ifndef EPPD_API_H
 #define EPPD_API_H
 
 #include "base/log.h"
-#include "daemon/fetch.h"
+#include "daemon/kubeconfig.h"
 
 struct event_base;
 struct api;
 struct api_call;
 
 struct api_config {
-        const char *kubeconfig;      /* path, or NULL */
-        const char *context;         /* of it, or NULL: its current one */
-        char *(*env)(const char *name); /* getenv; tests pass their own */
-        const char *account;         /* directory of the service account's files */
+        struct kubeconfig_source from; /* account NULL: where Kubernetes puts it */
+        /* Zero: the usual. Tests have no time and no DNS server. */
+        const char *resolv_conf;
+        epp_us token_us, ca_us; /* how often files are read again: 50 s, 5 min */
+        unsigned exec_ms;       /* a credential plugin's time: 60 s */
 };
 
 /* Finds out where the API server is and who we are. Nothing is sent. Returns 0, or -1 and one line
@@ -31,14 +32,14 @@ const char *api_server(const struct api *a);
 const char *api_namespace(const struct api *a);
 
 struct api_request {
-        const char *method;          /* GET, POST, PUT */
-        const char *path;            /* with query; copied */
-        struct epp_slice body;       /* JSON; copied */
-        unsigned timeout_ms;
-        bool stream;                 /* a watch: HTTP/1.1, no compression, a socket of its own */
+        const char *method;    /* GET, POST, PUT, DELETE; borrowed */
+        const char *path;      /* with query; copied */
+        struct epp_slice body; /* JSON; copied */
+        unsigned timeout_ms;   /* from when it is sent: names and plugins have 10 s and 60 s */
+        bool stream;           /* a watch: HTTP/1.1, no compression, a socket of its own */
 };
 struct api_ops {
-        /* The answer begins. <retry_after_s>: -1 without that header. */
+        /* The answer begins. <retry_after_s>: 0 .. 60 (both forms of the header), -1 without it. */
         void (*status)(void *ctx, int http, long retry_after_s);
         /* A piece of its body, at most 64 KiB. False: the call is to be given up. */
         bool (*data)(void *ctx, struct epp_slice piece);
@@ -47,18 +48,19 @@ struct api_ops {
         void (*end)(void *ctx, bool ok);
 };
 
-/* Begins a request; <ops> and <ctx> are borrowed. After a 401 that came with a token that has since
- * changed, the next request uses the new one; <rotated> of api_on_rotation hears of it.
- * Returns 0 and *ret, or -1 (no memory); no callback is called before it returns. */
+/* Begins a request; <ops> and <ctx> are borrowed. After a 401 the credentials are read again (or
+ * got again from the plugin); when they are other ones <fn> of api_on_rotation hears of it, later
+ * than the request's end, and the next request has them. Returns 0 and *ret, or -1 (no memory); no
+ * callback is called before it returns. */
 EPP_MUSTUSE int api_begin(struct api *a, const struct api_request *q, const struct api_ops *ops,
         void *ctx, struct api_call **ret);
 /* Ends it without a call back. Accepts NULL; not from inside status or data. */
 void api_drop(struct api_call *c);
-/* <fn> is called when credentials have changed. */
+/* <fn> is called from the loop when credentials have changed: what was refused may be tried. */
 void api_on_rotation(struct api *a, void (*fn)(void *ctx), void *ctx);
 
 struct api_stats {
-        uint64_t by_code[6]; /* no answer, 1xx .. 5xx: of requests */
+        uint64_t by_code[6]; /* of ended requests: no whole head, 1xx (never) .. 5xx */
         uint64_t rotations;
 };
 const struct api_stats *api_stats(const struct api *a);

@@ -1,6 +1,6 @@
 /* fetch.h - HTTP requests on the loop. Holds the only use of libcurl.
  * A fetch is a target that is asked again and again over one kept connection: a metrics page. With
- * fetch_more it is a request of another kind: any method, any answer, streams, its own TLS settings.
+ * fetch_more it is a request of another kind: any method, any answer, streams, TLS of its own.
  * Knows: libevent, libcurl. Never resolves names: hosts are IP literals, or their addresses are
  * given. */
 #ifndef EPPD_FETCH_H
@@ -20,7 +20,7 @@ enum fetch_result {
         FETCH_STATUS,   /* an answer other than 200; nothing was delivered */
         FETCH_TOO_LARGE,/* more than the cap, or than data wanted; what fitted was delivered */
         FETCH_TRUNCATED,/* the body ended early */
-        FETCH_ENCODING, /* compressed, which was not asked for (nothing was delivered), or badly so */
+        FETCH_ENCODING, /* compressed, not asked for (nothing was delivered) or badly */
         FETCH_RESULTS
 };
 const char *fetch_result_name(enum fetch_result r);
