@@ -110,43 +110,60 @@ must_rename(const struct epp_ask *ask, const struct epp_request *req, bool named
                (ask->scan->conflict || !epp_slice_eq(req->model, req->target));
 }
 
+/* Nothing matched: the objective of the header says how critical it is (decisions 13). */
+static bool
+objective_is_critical(const struct epp_director *d, const struct epp_ask *ask)
+{
+        return !d->models || !ask->objective.n || epp_models_priority(d->models, ask->objective) >= 0;
+}
+
+/* What names another model: the InferenceModel, else a rewrite rule, never both (decisions 12). */
+static struct epp_model *
+find_model(struct epp_director *d, const struct epp_ask *ask, struct epp_request *req)
+{
+        struct epp_model *m = d->models ? epp_models_find(d->models, req->model) : NULL;
+
+        req->critical = m ? m->criticality == EPP_CRITICAL : objective_is_critical(d, ask);
+        return m || !d->models ? m : epp_models_rewrite(d->models, req->model);
+}
+
 /* Finds the model and draws its target; false when the request has been refused. */
 static bool
 match_model(struct epp_director *d, const struct epp_ask *ask, struct epp_request *req,
         struct epp_verdict *v)
 {
+        const struct epp_target *t;
         struct epp_model *m;
-        const struct epp_target *t = NULL;
 
-        req->critical = true; /* nothing matched and no objective says otherwise: priority 0 */
         req->target = req->model;
         if (req->model.n == 0) {
+                req->critical = objective_is_critical(d, ask);
                 d->stats.unchecked++;
                 return true;
         }
-        m = d->models ? epp_models_find(d->models, req->model) : NULL;
+        m = find_model(d, ask, req);
         if (!m && models_required(d)) {
                 refuse(d, v, EPP_REF_NOT_FOUND,
                         "no InferenceModel is named \"" SLICE_FMT "\" in this pool",
                         SLICE_ARG(shorten(req->model, NAME_SHOWN)));
                 return false;
         }
-        if (m) {
-                m->requests++;
-                req->critical = m->criticality == EPP_CRITICAL;
-                t = epp_model_draw(m, epp_sched_rng(d->sched));
-        }
+        t = m ? epp_model_draw(m, epp_sched_rng(d->sched)) : NULL;
         if (t && t->name.n == 0) { /* the CRD lets it through */
                 refuse(d, v, EPP_REF_NOT_FOUND,
                         "a target of InferenceModel \"" SLICE_FMT "\" has no name",
                         SLICE_ARG(shorten(req->model, NAME_SHOWN)));
                 return false;
         }
+        if (m)
+                m->requests++;
         if (t)
                 req->target = t->name;
+        else if (!m && ask->rewrite.n)
+                req->target = ask->rewrite;
         req->target_hash = t ? t->name_hash : XXH3_64bits(req->target.p, req->target.n);
         v->model = req->target;
-        v->rename = must_rename(ask, req, m);
+        v->rename = must_rename(ask, req, m != NULL || ask->rewrite.n);
         if (v->rename && ask->scan->n_spans > EPP_JSCAN_SPANS) {
                 refuse(d, v, EPP_REF_BAD_REQUEST, "too many model keys");
                 return false;

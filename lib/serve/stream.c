@@ -36,10 +36,16 @@ enum kept {
         KEPT_ORIGINAL_PATH,
         KEPT_FORWARDED_PATH,
         KEPT_REQUEST_ID,
+        KEPT_OBJECTIVE,
+        KEPT_OLD_OBJECTIVE,
+        KEPT_REWRITE,
+        KEPT_OLD_REWRITE,
         KEPT_COUNT
 };
 static const char *const kept_names[KEPT_COUNT] = { ":method", ":path", "x-original-path",
-        "x-forwarded-path", "x-request-id" };
+        "x-forwarded-path", "x-request-id", "x-llm-d-inference-objective",
+        "x-gateway-inference-objective", "x-llm-d-model-name-rewrite",
+        "x-gateway-model-name-rewrite" };
 
 struct stream {
         const struct epp_stream_config *cfg;
@@ -63,6 +69,7 @@ struct stream {
         epp_us begun;          /* when the request headers came */
         struct epp_response response;
         uint32_t present;      /* bits of control[] */
+        uint32_t seen;         /* bits of kept[] */
         bool client_hint;      /* the client sent our own header */
         struct epp_buf body, subset, kept[KEPT_COUNT];
         const struct epp_dialect *dialect;
@@ -212,13 +219,22 @@ routing(struct stream *s, struct epp_ext_pair set[SET_MAX], struct epp_slice *re
         return o;
 }
 
+/* The value of a header that has an old name too: the new one hides it, even when it is empty. */
+static struct epp_slice
+either(const struct stream *s, enum kept name, enum kept old)
+{
+        return epp_buf_slice(&s->kept[s->seen & 1u << name ? name : old]);
+}
+
 /* Asks; true when routed, else the refusal has been sent. */
 static bool
 decide(struct stream *s, bool with_body)
 {
         struct epp_ask ask = { .method = epp_buf_slice(&s->kept[KEPT_METHOD]),
                 .path = epp_buf_slice(&s->kept[KEPT_PATH]),
-                .request_id = epp_buf_slice(&s->kept[KEPT_REQUEST_ID]), .has_body = with_body,
+                .request_id = epp_buf_slice(&s->kept[KEPT_REQUEST_ID]),
+                .objective = either(s, KEPT_OBJECTIVE, KEPT_OLD_OBJECTIVE),
+                .rewrite = either(s, KEPT_REWRITE, KEPT_OLD_REWRITE), .has_body = with_body,
                 .dialect = s->dialect, .scan = &s->scan, .has_subset = s->has_subset,
                 .subset = epp_buf_slice(&s->subset), .now = s->now };
 
@@ -394,7 +410,8 @@ on_request_header(void *user, struct epp_slice name, struct epp_slice value)
                         if (i >= KEPT_PATH && i <= KEPT_FORWARDED_PATH)
                                 value = path_end(value);
                         keep(s, &s->kept[i], value);
-                        return;
+                        s->seen |= 1u << i;
+                        break; /* it may be one of control[] too */
                 }
         }
         if (epp_slice_ieq(name, s->cfg->hint_key))

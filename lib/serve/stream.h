@@ -12,6 +12,8 @@
 /* What is known of a request when it must be decided. Valid during decide only. */
 struct epp_ask {
         struct epp_slice method, path, request_id;
+        struct epp_slice objective; /* of the header; empty: none was named */
+        struct epp_slice rewrite;   /* the target model of the header, likewise */
         bool has_body;          /* the whole body was seen; scan says what is in it */
         const struct epp_dialect *dialect;
         const struct epp_jscan *scan;
