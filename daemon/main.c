@@ -16,6 +16,7 @@
 #include "daemon/sources.h"
 #include "daemon/thresholds.h"
 #include "daemon/tls.h"
+#include "daemon/watch.h"
 #include "plugin/plugins.h"
 #include "serve/director.h"
 #include "serve/health.h"
@@ -31,7 +32,8 @@ struct eppd {
         struct epp_pool *pool;
         struct epp_sched *sched;
         struct epp_director director; /* holds the models */
-        struct sources *sources;
+        struct sources *sources; /* endpoints and objects from flags and files, or ... */
+        struct watch *watch;     /* ... from an API server */
         struct sources_stats source_stats;
         struct scrapes *scrapes;
         struct scrape_stats scrape_stats;
@@ -44,6 +46,7 @@ struct eppd {
         struct listener *grpc, *grpc_health;
         struct pages pages;
         struct admin *admin;
+        const char *why;         /* not ready */
         struct event *term, *interrupt, *hup, *drain;
         epp_us drain_until; /* 0: not draining */
         epp_us quiet_since; /* when draining: no stream since */
@@ -109,6 +112,43 @@ raise_limits(void)
         signal(SIGPIPE, SIG_IGN);
 }
 
+/* Follows the source: whether the pool can be served, on all ports and in words. */
+static void
+update_ready(void *ctx)
+{
+        struct eppd *d = ctx;
+        bool ready = !d->watch || watch_ready(d->watch, &d->why);
+        size_t n;
+
+        d->director.ready = ready;
+        if (d->drain_until) {
+                ready = false;
+                d->why = "draining";
+        }
+        if (epp_health_ready(d->health) == ready)
+                return;
+        epp_health_set(d->health, ready);
+        (void)epp_pool_list(d->pool, &n);
+        if (ready)
+                epp_log(&d->log, EPP_LOG_INFO, "ready", LOG_N("endpoints", n),
+                        LOG_N("models", epp_models_count(d->director.models)));
+        else
+                epp_log(&d->log, EPP_LOG_WARN, "not_ready", LOG_T("why", d->why));
+}
+
+/* Endpoints from flags or files, or from an API server (decisions 24). */
+static bool
+start_source(struct eppd *d, uint64_t key)
+{
+        const struct opt *o = &d->opt;
+
+        d->why = "starting";
+        if (o->endpoint.n || *o->endpoints_file)
+                return sources_new(d->base, o, &d->director, key, &d->log, &d->source_stats,
+                               &d->sources) == 0;
+        return watch_new(d->base, o, &d->director, key, &d->log, update_ready, d, &d->watch) == 0;
+}
+
 static bool
 start_model(struct eppd *d)
 {
@@ -129,13 +169,9 @@ start_model(struct eppd *d)
         d->director = (struct epp_director){ .pool = d->pool, .models = models, .sched = d->sched,
                 .match = (enum epp_model_match)d->opt.model_match, .log = &d->log };
         epp_rng_init(&d->director.ids, key); /* not from --seed: ids differ between runs */
-        if (sources_new(d->base, &d->opt, &d->director, key, &d->log, &d->source_stats,
-                    &d->sources) < 0)
-                return false;
         if (scrapes_new(d->base, &d->opt, d->pool, &d->log, &d->scrape_stats, &d->scrapes) < 0)
                 return no_start("out of memory");
-        d->director.ready = true;
-        return true;
+        return start_source(d, key);
 }
 
 static bool
@@ -180,7 +216,7 @@ start_listeners(struct eppd *d)
                         &d->grpc_health))
                 return false;
         d->pages = (struct pages){ d->pool, &d->director, d->health, &d->h2_stats,
-                &d->stream_stats, &d->source_stats, &d->scrape_stats, d->scrapes };
+                &d->stream_stats, &d->source_stats, &d->scrape_stats, d->scrapes, &d->why };
         r = admin_new(d->base, o->bind_address, o->metrics_port, pages_table, PAGES, &d->pages,
                 &d->admin);
         return r == 0 || no_start("cannot listen on %s port %u: %s", o->bind_address,
@@ -222,7 +258,7 @@ on_signal(evutil_socket_t sig, short what, void *user)
                 LOG_N("streams", listener_calls(d->grpc)));
         d->quiet_since = loop_now(d->base);
         d->drain_until = d->quiet_since + d->opt.drain_timeout;
-        epp_health_set(d->health, false);
+        update_ready(d);
         listener_shutdown(d->grpc, false);
         evtimer_add(d->drain, &soon);
 }
@@ -233,7 +269,8 @@ on_hup(evutil_socket_t sig, short what, void *user)
         struct eppd *d = user;
 
         (void)sig, (void)what;
-        sources_reload(d->sources);
+        if (d->sources)
+                sources_reload(d->sources);
 }
 
 static bool
@@ -250,17 +287,12 @@ start_signals(struct eppd *d)
 }
 
 static void
-say_ready(struct eppd *d)
+say_listening(struct eppd *d)
 {
-        size_t n;
-
-        (void)epp_pool_list(d->pool, &n);
-        epp_health_set(d->health, true);
-        epp_log(&d->log, EPP_LOG_INFO, "ready", LOG_N("grpc_port", listener_port(d->grpc)),
+        epp_log(&d->log, EPP_LOG_INFO, "listening", LOG_N("grpc_port", listener_port(d->grpc)),
                 LOG_N("health_port", listener_port(d->grpc_health)),
-                LOG_N("metrics_port", admin_port(d->admin)), LOG_N("endpoints", n),
-                LOG_N("models", epp_models_count(d->director.models)),
-                LOG_T("tls", d->tls ? "on" : "off"));
+                LOG_N("metrics_port", admin_port(d->admin)), LOG_T("tls", d->tls ? "on" : "off"));
+        update_ready(d);
 }
 
 static void
@@ -274,6 +306,7 @@ finish(struct eppd *d)
         for (size_t i = 0; i < ARRAY_LEN(events); i++)
                 if (events[i])
                         event_free(events[i]);
+        watch_free(d->watch);
         scrapes_free(d->scrapes);
         sources_free(d->sources);
         epp_health_free(d->health);
@@ -310,7 +343,7 @@ main(int argc, char **argv)
         ok = d.base && epp_health_new(&d.health) == 0 && start_model(&d) && start_listeners(&d) &&
              start_signals(&d);
         if (ok) {
-                say_ready(&d);
+                say_listening(&d);
                 event_base_dispatch(d.base);
                 epp_log(&d.log, EPP_LOG_INFO, "end", LOG_N("requests", d.director.stats.requests));
         }

@@ -18,8 +18,9 @@ render_ready(void *ctx, struct epp_buf *out)
         const struct pages *p = ctx;
         bool ready = epp_health_ready(p->health);
 
-        if (epp_buf_append(out, ready ? EPP_SLICE("ready\n")
-                                      : EPP_SLICE("not ready: starting or draining\n")) < 0)
+        if (epp_buf_append(out, ready ? EPP_SLICE("ready\n") : EPP_SLICE("not ready: ")) < 0 ||
+                (!ready && (epp_buf_append(out, epp_slice_str(*p->why)) < 0 ||
+                                   epp_buf_append(out, EPP_SLICE("\n")) < 0)))
                 return 500;
         return ready ? 200 : 503;
 }

@@ -17,6 +17,7 @@ struct pages {
         const struct sources_stats *sources;
         const struct scrape_stats *scrape;
         const struct scrapes *scrapes;
+        const char *const *why; /* not ready, for people */
 };
 
 #define PAGES 3

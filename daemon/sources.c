@@ -486,10 +486,6 @@ sources_new(struct event_base *base, const struct opt *o, struct epp_director *d
         *s = (struct sources){ .base = base, .opt = o, .director = d, .seed = seed, .log = log,
                 .stats = stats, .inotify = -1, .starting = true };
         *ret = s;
-        if (o->endpoint.n == 0 && !*o->endpoints_file) {
-                sayf(s, "no source of endpoints: give --endpoint or --endpoints-file (see --help)");
-                return -1;
-        }
         for (size_t i = 0; i < o->endpoint.n; i++)
                 if (add_endpoint(s, o->endpoint.v[i]) < 0)
                         r = -1;

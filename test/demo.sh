@@ -57,8 +57,8 @@ YAML
 build/release/eppd --bind-address=127.0.0.1 --grpc-port=0 --grpc-health-port=0 --metrics-port=0 \
         --objects="$dir/objects.yaml" "${servers[@]/#/--endpoint=}" >"$dir/eppd.log" 2>&1 &
 pids+=($!)
-wait_for "$dir/eppd.log" ' ev=ready'
-port() { sed -n "s/.* ev=ready .*$1=\([^ ]*\).*/\1/p" "$dir/eppd.log"; }
+wait_for "$dir/eppd.log" ' ev=listening'
+port() { sed -n "s/.* ev=listening .*$1=\([^ ]*\).*/\1/p" "$dir/eppd.log"; }
 admin=$(port metrics_port)
 sh test/it/envoy.sh config http=0 admin=0 epp="$(port grpc_port)" tls=1 >"$dir/envoy.yaml"
 "$envoy" -c "$dir/envoy.yaml" --concurrency 1 -l error --use-dynamic-base-id \

@@ -49,16 +49,16 @@ start_sim() {
         until_ok 10 grep -q '^ready' "$dir/sim.log" || { cat "$dir/sim.log"; return 1; }
         servers=$(sed -n 's/^listen //p' "$dir/sim.log")
 }
-# field NAME: a number of eppd's ready line, logfmt or JSON
-field() { sed -n "s/.*ev[=\":]*ready[ \"].*$1[=\":]*\([0-9]*\).*/\1/p" "$dir/eppd.log"; }
+# field NAME: a number of eppd's listening line, logfmt or JSON
+field() { sed -n "s/.*ev[=\":]*listening[ \"].*$1[=\":]*\([0-9]*\).*/\1/p" "$dir/eppd.log"; }
 # start_eppd ARGS...: its ports are in $grpc $health $admin
 start_eppd() {
-        rm -f "$dir/eppd.log" # the last one's ready line must not be taken for this one's
+        rm -f "$dir/eppd.log" # the last one's listening line must not be taken for this one's
         "$eppd" --bind-address=127.0.0.1 --grpc-port=0 --grpc-health-port=0 --metrics-port=0 "$@" \
                 >"$dir/eppd.log" 2>&1 &
         eppd_pid=$!
         pids="$pids $eppd_pid"
-        until_ok 10 grep -qE 'ev[=":]+ready' "$dir/eppd.log" || { cat "$dir/eppd.log"; return 1; }
+        until_ok 10 grep -qE 'ev[=":]+listening' "$dir/eppd.log" || { cat "$dir/eppd.log"; return 1; }
         grpc=$(field grpc_port) health=$(field health_port) admin=$(field metrics_port)
 }
 # start_fakekube ARGS...: an API server; its URL is in $kube, its port and pid in $kube_port $kube_pid, with
