@@ -95,7 +95,7 @@ load_ends() {
         wait $clients
         sort "$dir"/load.[12] | uniq -c >"$dir/load"
         cat "$dir/load"
-        [ "$(awk '{ print $2 }' "$dir/load")" = 200 ] && [ "$(awk '{ print $1 }' "$dir/load")" -ge 10 ]
+        [ "$(awk '{ print $2 }' "$dir/load")" = 200 ] && [ "$(awk '{ print $1 }' "$dir/load")" -ge 5 ]
 }
 
 # what there is at the start
