@@ -5,7 +5,7 @@
 cat >"$dir/endpoints.yaml" <<'YAML'
 endpoints:
 - {name: plain, address: 127.0.0.1, port: 9}
-- {name: "back\\slash \"quoted\" new\nline", address: 127.0.0.1, port: 10}
+- {name: "back\\slash \"quoted\"", address: 127.0.0.1, port: 10}
 YAML
 start_eppd --endpoints-file="$dir/endpoints.yaml" || exit 1
 get "http://127.0.0.1:$admin/metrics" >"$dir/page"
@@ -35,7 +35,7 @@ check "TYPE lines are the table, in its order" diff "$dir/types.want" "$dir/type
 check "HELP lines are sentences, one per row" diff "$dir/names" "$dir/helps"
 check "each family has its samples and their label" diff "$dir/samples.want" "$dir/samples"
 check "names from files are escaped" same \
-        "$(printf '%s\n' 'default/back\\slash \"quoted\" new\nline' default/plain)" \
+        "$(printf '%s\n' 'default/back\\slash \"quoted\"' default/plain)" \
         "$(values eppd_picks_total | sort)"
 check "states" same "never fresh stale missing" "$(values eppd_endpoints | paste -sd ' ')"
 if command -v promtool >/dev/null; then

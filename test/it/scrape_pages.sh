@@ -85,6 +85,7 @@ check "eppd ends well" stop "$eppd_pid"
 # shellcheck disable=SC2086
 start_eppd --secure-serving=false --scrape-budget=0 $flags || exit 1
 sleep 1
-check "without one it stays" same 0.050000 "$(metric eppd_scrape_period_seconds)"
+period() { metric eppd_scrape_period_seconds | awk '{ print $1 * 1000 }'; }
+check "without one it stays" same 50 "$(period)"
 check "eppd ends well" stop "$eppd_pid"
 finish
