@@ -31,6 +31,7 @@ struct creds {
         epp_us token_at, ca_at; /* read last */
         bool complained;        /* of the token file; told once per trouble */
         struct event *tell;
+        bool started;            /* there were others before */
         /* The plugin. */
         struct child *child;
         struct event *retell;
@@ -123,7 +124,8 @@ static void
 note_change(struct creds *c, const char *what)
 {
         build_header(c);
-        if (c->version++) {
+        c->version++;
+        if (c->started) {
                 epp_log(c->cfg.log, EPP_LOG_INFO, "rotated", LOG_T("what", what));
                 soon(c->tell);
         }
@@ -247,6 +249,7 @@ take(struct creds *c, const struct exec_credential *got)
         c->have = true;
         if (other)
                 note_change(c, "exec");
+        c->started = true;
 }
 
 static void
@@ -433,8 +436,7 @@ creds_new(struct event_base *base, const struct creds_config *cfg, struct creds 
                         read_pair(c);
         }
         build_header(c);
-        c->version = 1;
-        evtimer_del(c->tell); /* nobody had the ones before */
+        c->started = !c->k->exec.command;
         *ret = c;
         return 0;
 }
