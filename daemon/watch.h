@@ -11,8 +11,8 @@
 struct event_base;
 struct watch;
 
-/* Begins to fill d->pool and d->models from the API server that <o> and the environment name. <ready>
- * is called whenever readiness may have changed. Mistakes go to stderr, one line.
+/* Begins to fill d->pool and d->models from the API server that <o> and the environment name.
+ * <ready> is called whenever readiness may have changed. Mistakes go to stderr, one line.
  * Returns 0, or -1 when eppd cannot start: the API server being away is no reason. */
 EPP_MUSTUSE int watch_new(struct event_base *base, const struct opt *o, struct epp_director *d,
         uint64_t seed, const struct epp_log *log, void (*ready)(void *ctx), void *ctx,

@@ -114,7 +114,8 @@ must_rename(const struct epp_ask *ask, const struct epp_request *req, bool named
 static bool
 objective_is_critical(const struct epp_director *d, const struct epp_ask *ask)
 {
-        return !d->models || !ask->objective.n || epp_models_priority(d->models, ask->objective) >= 0;
+        return !d->models || !ask->objective.n ||
+               epp_models_priority(d->models, ask->objective) >= 0;
 }
 
 /* What names another model: the InferenceModel, else a rewrite rule, never both (decisions 12). */

@@ -12,7 +12,7 @@ tab=$(printf '\t')
 narrow() {
         ! LC_ALL=C awk '
                 { s = $0; gsub(/[\200-\277]/, "", s) }
-                length(s) > (FILENAME ~ /^test\// ? 125 : 100) {
+                length(s) > (FILENAME ~ /^test\// ? 160 : 100) {
                         long = 0
                         for (i = 1; i <= NF; i++) if (length($i) > 50) long = 1
                         if (!long) { print FILENAME ":" FNR ": " length(s) " columns"; bad = 1 }
@@ -69,7 +69,7 @@ parses() {
 }
 # shellcheck disable=SC2086 # lists of names without blanks
 {
-        check "lines fit 100 columns (125 in tests: rows of tables)" narrow $c_files $tables $sh_files $make_files
+        check "lines fit 100 columns (160 in tests, whose lines are rows)" narrow $c_files $tables $sh_files $make_files
         check "no tabs in C and sh" no_tabs $c_files $tables $sh_files
         check "no blanks at line ends" no_blanks $c_files $tables $sh_files $make_files
         check "files end with a newline" ends_well $c_files $tables $sh_files $make_files
