@@ -36,7 +36,7 @@ xxhash.h *
 arpa/inet.h lib/base/addr.c
 time.h lib/base/log.c
 nghttp2/nghttp2.h lib/serve/h2.c
-jansson.h lib/wire/kobj.c
+jansson.h daemon/exec_credential.c
 yaml.h lib/wire/yaml.c
 curl/curl.h daemon/fetch.c
 EOT

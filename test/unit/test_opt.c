@@ -204,7 +204,7 @@ START_TEST(mistakes)
                 { "--lora-info-metric=m{a}",
                         "--lora-info-metric: \"m{a}\" is not a metric such as name or "
                         "name{label=value}" },
-                { "-kubeconfig=x", "--kubeconfig: this feature is not built yet" },
+                { "-config-file=x", "--config-file: this feature is not built yet" },
                 { "word", "unexpected argument \"word\": flags begin with --" },
         };
 
