@@ -7,11 +7,9 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <event2/listener.h>
-#include <sys/socket.h>
 
 #include "base/status.h"
-#include "daemon/conn_addr.h"
+#include "daemon/acceptor.h"
 
 #define HEAD_MAX 8192
 #define CONNECTIONS_MAX 64
@@ -28,7 +26,7 @@ struct client {
 
 struct admin {
         struct event_base *base;
-        struct evconnlistener *ev;
+        struct acceptor *acceptor;
         const struct admin_page *pages;
         size_t n, count;
         void *ctx;
@@ -200,22 +198,28 @@ on_deadline(evutil_socket_t fd, short what, void *user)
 }
 
 static void
-on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sockaddr *sa, int len, void *user)
+on_accept(void *user, int fd, const struct sockaddr *sa)
 {
         struct admin *a = user;
         struct timeval tv = { HEAD_SECONDS, 0 };
         struct client *c;
 
-        (void)ev, (void)sa, (void)len;
+        (void)sa;
         c = a->count < CONNECTIONS_MAX ? calloc(1, sizeof(*c)) : NULL;
         if (!c) {
                 evutil_closesocket(fd);
                 return;
         }
         c->a = a;
-        c->bev = bufferevent_socket_new(a->base, fd, BEV_OPT_CLOSE_ON_FREE);
         c->deadline = evtimer_new(a->base, on_deadline, c);
-        EPP_ASSERT(c->bev && c->deadline);
+        c->bev = c->deadline ? bufferevent_socket_new(a->base, fd, BEV_OPT_CLOSE_ON_FREE) : NULL;
+        if (!c->bev) {
+                if (c->deadline)
+                        event_free(c->deadline);
+                free(c);
+                evutil_closesocket(fd);
+                return;
+        }
         c->next = a->clients;
         if (c->next)
                 c->next->prev = c;
@@ -229,25 +233,20 @@ on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sockaddr *sa, in
 
 int
 admin_new(struct event_base *base, const char *address, unsigned port,
-        const struct admin_page *pages, size_t n, void *ctx, struct admin **ret)
+        const struct admin_page *pages, size_t n, void *ctx, const struct epp_log *log,
+        struct admin **ret)
 {
         struct admin *a = calloc(1, sizeof(*a));
-        struct sockaddr_storage sa;
-        int len = conn_addr(address, port, &sa);
+        struct acceptor_config door = { address, port, 128, on_accept, a, log };
+        int r;
 
         if (!a)
                 return -ENOMEM;
         *a = (struct admin){ .base = base, .pages = pages, .n = n, .ctx = ctx };
-        errno = EINVAL;
-        if (len > 0)
-                a->ev = evconnlistener_new_bind(base, on_accept, a,
-                        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC, 128,
-                        (struct sockaddr *)&sa, len);
-        if (!a->ev) {
-                int e = errno;
-
+        r = acceptor_new(base, &door, &a->acceptor);
+        if (r < 0) {
                 free(a);
-                return -e;
+                return r;
         }
         *ret = a;
         return 0;
@@ -256,12 +255,7 @@ admin_new(struct event_base *base, const char *address, unsigned port,
 unsigned
 admin_port(const struct admin *a)
 {
-        struct sockaddr_storage sa;
-        socklen_t n = sizeof(sa);
-
-        if (getsockname(evconnlistener_get_fd(a->ev), (struct sockaddr *)&sa, &n) < 0)
-                return 0;
-        return conn_port(&sa);
+        return acceptor_port(a->acceptor);
 }
 
 void
@@ -271,6 +265,6 @@ admin_free(struct admin *a)
                 return;
         while (a->clients)
                 client_free(a->clients);
-        evconnlistener_free(a->ev);
+        acceptor_free(a->acceptor);
         free(a);
 }

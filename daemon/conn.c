@@ -7,12 +7,12 @@
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
-#include <event2/listener.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <time.h>
 
+#include "daemon/acceptor.h"
 #include "daemon/conn_addr.h"
 
 #define OUTPUT_HIGH (1 << 20) /* above this the socket is slower than we: stop asking h2 */
@@ -32,7 +32,7 @@ struct conn {
 
 struct listener {
         struct event_base *base;
-        struct evconnlistener *ev;
+        struct acceptor *acceptor;
         struct listener_config cfg;
         struct conn *conns;
         struct event *tick;
@@ -238,14 +238,13 @@ on_first_byte(evutil_socket_t fd, short what, void *user)
 }
 
 static void
-on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sockaddr *sa, int len, void *user)
+on_accept(void *user, int fd, const struct sockaddr *sa)
 {
         struct listener *l = user;
         struct conn *c = calloc(1, sizeof(*c));
         struct timeval wait = { FIRST_BYTE_SECONDS, 0 };
         int one = 1;
 
-        (void)ev, (void)len;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
         if (c)
@@ -269,29 +268,19 @@ int
 listener_new(struct event_base *base, const struct listener_config *cfg, struct listener **ret)
 {
         struct listener *l = calloc(1, sizeof(*l));
-        struct sockaddr_storage sa;
-        int len = conn_addr(cfg->address, cfg->port, &sa);
+        struct acceptor_config door = { cfg->address, cfg->port, 1024, on_accept, l, cfg->log };
+        int r = -ENOMEM;
 
         if (!l)
                 return -ENOMEM;
         l->base = base;
         l->cfg = *cfg;
         l->tick = evtimer_new(base, on_tick, l);
-        if (!l->tick) {
-                free(l);
-                return -ENOMEM;
-        }
-        errno = EINVAL;
-        if (len > 0)
-                l->ev = evconnlistener_new_bind(base, on_accept, l,
-                        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC, 1024,
-                        (struct sockaddr *)&sa, len);
-        if (!l->ev) {
-                int e = errno;
-
-                event_free(l->tick);
-                free(l);
-                return -e;
+        if (l->tick)
+                r = acceptor_new(base, &door, &l->acceptor);
+        if (r < 0) {
+                listener_free(l);
+                return r;
         }
         *ret = l;
         return 0;
@@ -306,12 +295,7 @@ listener_set_tls(struct listener *l, SSL_CTX *tls)
 unsigned
 listener_port(const struct listener *l)
 {
-        struct sockaddr_storage sa;
-        socklen_t n = sizeof(sa);
-
-        if (getsockname(evconnlistener_get_fd(l->ev), (struct sockaddr *)&sa, &n) < 0)
-                return 0;
-        return conn_port(&sa);
+        return acceptor_port(l->acceptor);
 }
 
 size_t
@@ -327,8 +311,8 @@ listener_calls(const struct listener *l)
 void
 listener_shutdown(struct listener *l, bool final)
 {
-        if (final && l->ev)
-                evconnlistener_disable(l->ev);
+        if (final)
+                acceptor_stop(l->acceptor);
         for (struct conn *c = l->conns, *next; c; c = next) {
                 next = c->next;
                 if (!c->h2)
@@ -345,7 +329,8 @@ listener_free(struct listener *l)
                 return;
         while (l->conns)
                 conn_free(l->conns);
-        evconnlistener_free(l->ev);
-        event_free(l->tick);
+        acceptor_free(l->acceptor);
+        if (l->tick)
+                event_free(l->tick);
         free(l);
 }

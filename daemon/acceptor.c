@@ -1,0 +1,115 @@
+/* acceptor.c - see acceptor.h. */
+#include "daemon/acceptor.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+
+#include "daemon/conn.h"
+#include "daemon/conn_addr.h"
+
+#define REST_US 100000
+#define SAY_US 60000000 /* a shortage is said no more often */
+
+struct acceptor {
+        struct acceptor_config cfg;
+        struct event_base *base;
+        struct evconnlistener *ev;
+        struct event *again;
+        epp_us said;
+        bool stopped;
+};
+
+static void
+on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sockaddr *sa, int len, void *user)
+{
+        struct acceptor *a = user;
+
+        (void)ev, (void)len;
+        a->cfg.fn(a->cfg.ctx, fd, sa);
+}
+
+static void
+on_again(evutil_socket_t fd, short what, void *user)
+{
+        struct acceptor *a = user;
+
+        (void)fd, (void)what;
+        if (!a->stopped)
+                evconnlistener_enable(a->ev);
+}
+
+/* accept(2) failed, and would at once again. */
+static void
+on_error(struct evconnlistener *ev, void *user)
+{
+        struct timeval rest = { 0, REST_US };
+        struct acceptor *a = user;
+        epp_us now = loop_now(a->base);
+        int why = errno;
+
+        evconnlistener_disable(ev);
+        evtimer_add(a->again, &rest);
+        if (a->said && now - a->said < SAY_US)
+                return;
+        a->said = now;
+        epp_log(a->cfg.log, EPP_LOG_WARN, "no_accept", LOG_N("port", acceptor_port(a)),
+                LOG_T("why", strerror(why)));
+}
+
+int
+acceptor_new(struct event_base *base, const struct acceptor_config *cfg, struct acceptor **ret)
+{
+        struct acceptor *a = calloc(1, sizeof(*a));
+        struct sockaddr_storage sa;
+        int e = ENOMEM, len = conn_addr(cfg->address, cfg->port, &sa);
+
+        if (!a)
+                return -ENOMEM;
+        *a = (struct acceptor){ .cfg = *cfg, .base = base };
+        a->again = evtimer_new(base, on_again, a);
+        errno = EINVAL;
+        if (a->again && len > 0)
+                a->ev = evconnlistener_new_bind(base, on_accept, a,
+                        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC,
+                        cfg->backlog, (struct sockaddr *)&sa, len);
+        if (a->again && !a->ev)
+                e = errno;
+        if (!a->ev) {
+                acceptor_free(a);
+                return -e;
+        }
+        evconnlistener_set_error_cb(a->ev, on_error);
+        *ret = a;
+        return 0;
+}
+
+unsigned
+acceptor_port(const struct acceptor *a)
+{
+        struct sockaddr_storage sa;
+        socklen_t n = sizeof(sa);
+
+        if (getsockname(evconnlistener_get_fd(a->ev), (struct sockaddr *)&sa, &n) < 0)
+                return 0;
+        return conn_port(&sa);
+}
+
+void
+acceptor_stop(struct acceptor *a)
+{
+        a->stopped = true;
+        evconnlistener_disable(a->ev);
+}
+
+void
+acceptor_free(struct acceptor *a)
+{
+        if (!a)
+                return;
+        if (a->ev)
+                evconnlistener_free(a->ev);
+        if (a->again)
+                event_free(a->again);
+        free(a);
+}
