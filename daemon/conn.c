@@ -70,6 +70,19 @@ conn_free(struct conn *c)
         free(c);
 }
 
+/* A peer that does not read is not read from either: its answers would pile up in h2, a kilobyte
+ * for ten bytes of a request. The socket's buffer empties without its help or the tick ends it. */
+static void
+conn_arm(struct conn *c, bool full)
+{
+        bool reads = bufferevent_get_enabled(c->bev) & EV_READ;
+
+        if (full && reads)
+                bufferevent_disable(c->bev, EV_READ);
+        else if (!full && !reads)
+                bufferevent_enable(c->bev, EV_READ);
+}
+
 /* Moves what h2 wants to send to the socket. Returns false when the connection is gone. */
 static bool
 conn_flush(struct conn *c)
@@ -92,6 +105,7 @@ conn_flush(struct conn *c)
                 conn_free(c);
                 return false;
         }
+        conn_arm(c, evbuffer_get_length(out) >= OUTPUT_HIGH);
         return true;
 }
 
@@ -135,8 +149,9 @@ on_read(struct bufferevent *bev, void *user)
         struct evbuffer_iovec v;
         epp_us now = loop_now(c->l->base);
 
-        while (!c->closing && evbuffer_peek(in, -1, NULL, &v, 1) > 0 && v.iov_len) {
-                if (epp_h2_feed(c->h2, epp_slice(v.iov_base, v.iov_len), now) < 0)
+        while (evbuffer_peek(in, -1, NULL, &v, 1) > 0 && v.iov_len) {
+                /* What comes after a mistake is read, so that it does not wait here, and dropped. */
+                if (!c->closing && epp_h2_feed(c->h2, epp_slice(v.iov_base, v.iov_len), now) < 0)
                         c->closing = true;
                 evbuffer_drain(in, v.iov_len);
         }
@@ -159,7 +174,8 @@ on_event(struct bufferevent *bev, short what, void *user)
 
         if (what & BEV_EVENT_CONNECTED) {
                 bufferevent_set_timeouts(bev, never, never);
-                (void)conn_flush(c);
+                if (conn_flush(c)) /* it may never say a word */
+                        listener_wake(c->l, epp_h2_next(c->h2), loop_now(c->l->base));
         } else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) {
                 conn_free(c);
         }

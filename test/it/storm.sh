@@ -115,6 +115,11 @@ flat() {
         # 512 KiB: the allocator's arenas settle late; a leak of 6 bytes a request would show.
         limit target_rss_kib_after $(($(value target_rss_kib_before) + 512))
 }
+greedy() { until_ok 20 idle && python3 test/it/greedy.py "$grpc" "$eppd_pid" "$1"; }
+if [ "$variant" != asan ]; then
+        check "a peer that calls and reads nothing is not read from" greedy calls
+        check "neither is one that pings" greedy pings
+fi
 check "eppd ends well" stop "$eppd_pid"
 if [ "$variant" != asan ]; then
         start
