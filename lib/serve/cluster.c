@@ -231,7 +231,6 @@ begin_objects(void *ctx)
         struct kind *k = ctx;
 
         k->generation++;
-        k->absent = false;
 }
 
 static void
@@ -239,19 +238,21 @@ objects_synced(void *ctx)
 {
         struct kind *k = ctx;
 
+        k->absent = false;
         sweep(k, k->generation);
         mark_dirty(k); /* readiness, and an older group that is no longer needed */
 }
 
+/* Until a list is complete it stays absent: asking again, which happens every minute, is no news. */
 static void
 kind_absent(void *ctx)
 {
         struct kind *k = ctx;
 
-        if (!k->absent)
-                epp_log(k->c->cfg.log, EPP_LOG_INFO, "kind_absent",
-                        LOG_T("kind", kinds[k->number].plural),
-                        LOG_T("group", kinds[k->number].group ? kinds[k->number].group : ""));
+        if (k->absent)
+                return;
+        epp_log(k->c->cfg.log, EPP_LOG_INFO, "kind_absent", LOG_T("kind", kinds[k->number].plural),
+                LOG_T("group", kinds[k->number].group ? kinds[k->number].group : ""));
         k->absent = true;
         mark_dirty(k);
 }
@@ -318,6 +319,7 @@ pods_synced(void *ctx)
         const struct epp_pods_stats *s;
         size_t n;
 
+        k->absent = false;
         epp_pods_synced(c->pods, c->pods_pending ? &c->next_plan : NULL);
         s = epp_pods_stats(c->pods);
         (void)epp_pool_list(c->cfg.pool, &n);
@@ -677,6 +679,21 @@ unsettled(const struct epp_cluster *c)
         return NULL;
 }
 
+/* What nothing can be answered without, or NULL. */
+static const char *
+lacking(struct epp_cluster *c)
+{
+        if (c->cfg.pool_name.n && !c->pool) {
+                bool settled = is_settled(&c->kind[POOL_V1]) && is_settled(&c->kind[POOL_X]);
+
+                return settled ? say(c, "there is no InferencePool %s in namespace %s",
+                                         c->pool_name, c->ns)
+                               : say(c, "InferencePool %s has not been read yet", c->pool_name);
+        }
+        return epp_reflector_synced(c->kind[PODS].reflector) ? NULL
+                                                             : "the pods have not been listed yet";
+}
+
 bool
 epp_cluster_ready(struct epp_cluster *c, epp_us now, const char **why)
 {
@@ -685,18 +702,12 @@ epp_cluster_ready(struct epp_cluster *c, epp_us now, const char **why)
         *why = "";
         if (c->ready)
                 return true;
-        if (c->cfg.pool_name.n && !c->pool) {
-                bool settled = is_settled(&c->kind[POOL_V1]) && is_settled(&c->kind[POOL_X]);
-
-                *why = settled ? say(c, "there is no InferencePool %s in namespace %s",
-                                         c->pool_name, c->ns)
-                               : say(c, "InferencePool %s has not been read yet", c->pool_name);
+        *why = lacking(c);
+        if (*why) {
+                c->waiting_since = 0; /* what is optional is waited for later */
                 return false;
         }
-        if (!epp_reflector_synced(c->kind[PODS].reflector)) {
-                *why = "the pods have not been listed yet";
-                return false;
-        }
+        *why = "";
         if (!c->waiting_since)
                 c->waiting_since = now;
         kind = unsettled(c);

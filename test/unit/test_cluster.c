@@ -512,6 +512,47 @@ START_TEST(readiness)
 }
 END_TEST
 
+/* The wait for what is optional ends with the pool: its time, long past, must not make us spin. */
+START_TEST(wait_ends_with_pool)
+{
+        const char *why;
+
+        start();
+        list(V1, POOL1("1", "", PORT("80")));
+        list(PODS, "");
+        ck_assert(!epp_cluster_ready(c, now, &why));
+        event(V1, "DELETED", POOL1("2", "", PORT("80")));
+        ck_assert(!epp_cluster_ready(c, now, &why));
+        now += 11000000;
+        ck_assert(epp_cluster_next(c) > now);
+        event(V1, "ADDED", POOL1("3", "", PORT("80")));
+        list(PODS, "");
+        ck_assert(!epp_cluster_ready(c, now, &why)); /* and it is waited for anew */
+        stop();
+}
+END_TEST
+
+/* A kind that is not served is asked for every minute, and said to be absent once. */
+START_TEST(absent_once)
+{
+        size_t said;
+
+        started(POD("a", "1", "1", "1.1.1.1", "True", ""));
+        said = strlen(lines);
+        for (int i = 0; i < 3; i++) {
+                now += 61000000;
+                refuse(MODELS, 404);
+        }
+        ck_assert_str_eq(lines + said, "");
+        now += 61000000;
+        list(MODELS, "");
+        now += 1000000000;
+        refuse(MODELS, 404);
+        ck_assert_ptr_nonnull(strstr(lines + said, "kind_absent"));
+        stop();
+}
+END_TEST
+
 START_TEST(by_selector)
 {
         static const struct {
@@ -562,4 +603,4 @@ START_TEST(by_selector)
 END_TEST
 
 UNIT_MAIN("cluster", pods_of_a_pool, identity, ports, selector_changes, pool_goes_and_comes, groups,
-        the_models, rewrites_and_objectives, readiness, by_selector)
+        the_models, rewrites_and_objectives, readiness, wait_ends_with_pool, absent_once, by_selector)
