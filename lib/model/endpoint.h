@@ -16,7 +16,6 @@ struct epp_endpoint {
         struct epp_slice addr;   /* ip:port or [ip6]:port, as it goes into the header */
         struct epp_slice ip;     /* part of addr, without brackets */
         unsigned port;
-        uint64_t ip_hash;        /* XXH3 of ip: subset hints compare it first */
         struct epp_load load;
         uint32_t inflight;       /* our own picks that have not ended */
         uint64_t picks;          /* in all */

@@ -2,8 +2,6 @@
  * generation, so an old reference never finds a newcomer. */
 #include "model/pool.h"
 
-#include <xxhash.h>
-
 #include "base/map.h"
 
 struct slot {
@@ -98,7 +96,6 @@ endpoint_new(struct epp_slice name, struct epp_slice addr, struct epp_slice ip, 
         e->name = epp_slice(text + addr.n, name.n);
         e->ip = epp_slice(text + (ip.p - addr.p), ip.n);
         e->port = port;
-        e->ip_hash = XXH3_64bits(e->ip.p, e->ip.n);
         return e;
 }
 

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <xxhash.h>
 
+#include "serve/subset.h"
+
 #define NAME_SHOWN 120 /* bytes of a client's model name in an answer */
 
 #define TTFT_WEIGHT 0.1 /* of the newest: the last ten or so count */
@@ -172,43 +174,27 @@ match_model(struct epp_director *d, const struct epp_ask *ask, struct epp_reques
         return true;
 }
 
-/* One entry of a subset hint against an endpoint: ip, ip:port, [ip6] or [ip6]:port. */
-static bool
-entry_names(struct epp_slice entry, const struct epp_endpoint *e)
-{
-        struct epp_slice ip;
-        unsigned port;
-
-        if (epp_addr_split(entry, &ip, &port))
-                return epp_slice_ieq(ip, e->ip) && port == e->port;
-        if (entry.n > 2 && entry.p[0] == '[' && entry.p[entry.n - 1] == ']')
-                entry = epp_slice(entry.p + 1, entry.n - 2);
-        return epp_slice_ieq(entry, e->ip);
-}
-
-static bool
-in_subset(struct epp_slice subset, const struct epp_endpoint *e)
-{
-        while (subset.p) {
-                struct epp_slice entry = epp_slice_trim(epp_slice_cut(&subset, ','));
-
-                if (entry.n && entry_names(entry, e))
-                        return true;
-        }
-        return false;
-}
-
-/* Copies the endpoints that may be chosen; how many. */
+/* Copies the endpoints that may be chosen; how many. None when memory is short for the subset: no
+ * other endpoint may be chosen. */
 static size_t
 candidates(struct epp_director *d, const struct epp_ask *ask, struct epp_endpoint **out)
 {
         struct epp_endpoint *const *list;
+        struct epp_subset subset;
         size_t n, k = 0;
 
         list = epp_pool_list(d->pool, &n);
+        if (!ask->has_subset) {
+                if (n)
+                        memcpy(out, list, n * sizeof(struct epp_endpoint *));
+                return n;
+        }
+        if (epp_subset_init(&subset, ask->subset) < 0)
+                return 0;
         for (size_t i = 0; i < n; i++)
-                if (!ask->has_subset || in_subset(ask->subset, list[i]))
+                if (epp_subset_has(&subset, list[i]))
                         out[k++] = list[i];
+        epp_subset_fini(&subset);
         return k;
 }
 
@@ -286,9 +272,11 @@ served(void *ctx, void *ticket, struct epp_slice endpoint)
         struct epp_endpoint *from = epp_pool_get(d->pool, t->ref), *const *list;
         size_t n;
 
+        if (from && epp_subset_names(endpoint, from))
+                return; /* nearly always: the pool is not walked */
         list = epp_pool_list(d->pool, &n);
         for (size_t i = 0; i < n; i++) {
-                if (list[i] == from || !entry_names(endpoint, list[i]))
+                if (!epp_subset_names(endpoint, list[i]))
                         continue;
                 if (from)
                         from->inflight--;

@@ -329,12 +329,16 @@ START_TEST(subset)
                 { "10.0.0.2:80", NULL }, { "10.0.0.3", NULL }, { "", NULL }, { ",,", NULL },
                 { "10.0.0.3, 10.0.0.2", "10.0.0.2:81" }, { "[fd00::1]:82", "[fd00::1]:82" },
                 { "fd00::1", "[fd00::1]:82" }, { "[FD00::1]", "[fd00::1]:82" }, { "10.0.0", NULL },
+                { "[10.0.0.2]", "10.0.0.2:81" }, { "10.0.0.2:081", "10.0.0.2:81" },
+                { "[fd00::1]:81", NULL }, { "fd00::1:82", NULL }, { "[]", NULL },
+                { "10.0.0.411", NULL },
         };
         struct epp_verdict v;
 
         world_init(false);
         add_endpoint("b", "10.0.0.2:81");
         add_endpoint("c", "[fd00::1]:82");
+        add_endpoint("d", "10.0.0.4:12593"); /* the port's bytes are "11" */
         for (size_t i = 0; i < 2 * ARRAY_LEN(hints); i++) { /* with a body and without */
                 size_t k = i / 2;
 
@@ -346,6 +350,36 @@ START_TEST(subset)
                 else
                         ck_assert_str_eq(v.reason, "rejected-no-endpoints");
         }
+        world_fini();
+}
+END_TEST
+
+/* The gateway says who answered: the pick, as nearly always, another endpoint, or none we know. */
+START_TEST(served_elsewhere)
+{
+        static const struct {
+                const char *endpoint;
+                int64_t a, b; /* requests in flight */
+        } answers[] = { { "10.0.0.1:80", 1, 0 }, { "10.0.0.1", 1, 0 }, { "10.0.0.2:81", 0, 1 },
+                { "10.0.0.2:81", 0, 1 }, { "10.9.9.9:1", 0, 1 }, { "", 0, 1 },
+                { "10.0.0.1:80", 1, 0 } };
+        struct epp_ask q = { .path = EPP_SLICE(C), .dialect = epp_dialect_of(EPP_SLICE(C)),
+                .scan = &w.scan, .has_subset = true, .subset = EPP_SLICE("10.0.0.1"), .now = 2 };
+        struct epp_outcome o = { .status = 200, .complete = true };
+        struct epp_verdict v;
+
+        world_init(false);
+        add_endpoint("b", "10.0.0.2:81");
+        w.decider.decide(w.decider.ctx, &q, &v);
+        ck_assert_ptr_nonnull(v.ticket);
+        for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+                w.decider.served(w.decider.ctx, v.ticket, epp_slice_str(answers[i].endpoint));
+                ck_assert_int_eq(epp_pool_find(w.pool, EPP_SLICE("a"))->inflight, answers[i].a);
+                ck_assert_int_eq(epp_pool_find(w.pool, EPP_SLICE("b"))->inflight, answers[i].b);
+        }
+        ck_assert_uint_eq(w.d.stats.moved, 2);
+        w.decider.release(w.decider.ctx, v.ticket, &o);
+        ck_assert_int_eq(epp_pool_find(w.pool, EPP_SLICE("a"))->inflight, 0);
         world_fini();
 }
 END_TEST
@@ -415,4 +449,5 @@ START_TEST(outcomes)
 }
 END_TEST
 
-UNIT_MAIN("director", match, model_keys, split, not_ready, swap, subset, saturated, outcomes)
+UNIT_MAIN("director", match, model_keys, split, not_ready, swap, subset, served_elsewhere,
+        saturated, outcomes)
