@@ -243,7 +243,7 @@ objects_synced(void *ctx)
         mark_dirty(k); /* readiness, and an older group that is no longer needed */
 }
 
-/* Until a list is complete it stays absent: asking again, which happens every minute, is no news. */
+/* It stays absent until a list is complete: being asked for again, every minute, is no news. */
 static void
 kind_absent(void *ctx)
 {

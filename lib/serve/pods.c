@@ -7,7 +7,6 @@ struct pod {
         struct pod *next, *prev;
         struct epp_slice name, uid, version; /* in text */
         struct epp_slice ip;                 /* empty: no candidate */
-        uint8_t wanted;    /* bit per rank: the port is active and the pod a candidate */
         uint8_t published; /* bit per rank: there is such an endpoint */
         unsigned generation;
         bool ready, restricted;
@@ -131,7 +130,7 @@ static void
 publish_all(struct epp_pods *p)
 {
         for (struct pod *pod = p->first; pod; pod = pod->next)
-                (void)publish(p, pod); /* out of memory: the next event or list repairs it */
+                (void)publish(p, pod); /* out of memory: the next list repairs it */
 }
 
 void
@@ -266,8 +265,6 @@ epp_pods_begin(struct epp_pods *p, bool hold)
 void
 epp_pods_synced(struct epp_pods *p, const struct epp_pods_plan *plan)
 {
-        bool held = p->hold;
-
         for (struct pod *pod = p->first, *next; pod; pod = next) {
                 next = pod->next;
                 if (pod->generation != p->generation) {
@@ -278,8 +275,8 @@ epp_pods_synced(struct epp_pods *p, const struct epp_pods_plan *plan)
         p->hold = false;
         if (plan)
                 epp_pods_plan(p, plan);
-        else if (held)
-                publish_all(p);
+        else
+                publish_all(p); /* unchanged pods, too: one may have been lost for want of memory */
 }
 
 void

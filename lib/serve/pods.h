@@ -31,7 +31,8 @@ void epp_pods_plan(struct epp_pods *p, const struct epp_pods_plan *plan);
 /* A list begins. <hold>: of another selector; until it is complete nothing published changes. */
 void epp_pods_begin(struct epp_pods *p, bool hold);
 /* Adds or changes one. A pod that is there under another uid was another pod.
- * Returns 1 something published changed, 0, EPP_ENOMEM (the pod is as it was, or gone). */
+ * Returns 1 something published changed, 0, EPP_ENOMEM (the pod is as it was, or gone, or not
+ * all of it is published: the next list repairs that). */
 EPP_MUSTUSE int epp_pods_put(struct epp_pods *p, const struct epp_kpod *pod);
 /* Removes it unless the one we know has another uid. */
 void epp_pods_gone(struct epp_pods *p, const struct epp_kpod *pod);

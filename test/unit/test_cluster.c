@@ -553,6 +553,19 @@ START_TEST(absent_once)
 }
 END_TEST
 
+/* An endpoint that was lost for want of memory comes back with the next list, unchanged as it is. */
+START_TEST(list_repairs)
+{
+        started(POD("a", "1", "1", "1.1.1.1", "True", ""));
+        ck_assert(epp_pool_remove(pool, EPP_SLICE("a-rank-0")));
+        ask(PODS); /* a full list is due in 15 minutes at most */
+        now += 901000000;
+        list(PODS, POD("a", "1", "1", "1.1.1.1", "True", ""));
+        ck_assert_str_eq(endpoints(), "a-rank-0=1.1.1.1:8000 ");
+        stop();
+}
+END_TEST
+
 START_TEST(by_selector)
 {
         static const struct {
@@ -603,4 +616,5 @@ START_TEST(by_selector)
 END_TEST
 
 UNIT_MAIN("cluster", pods_of_a_pool, identity, ports, selector_changes, pool_goes_and_comes, groups,
-        the_models, rewrites_and_objectives, readiness, wait_ends_with_pool, absent_once, by_selector)
+        the_models, rewrites_and_objectives, readiness, wait_ends_with_pool, absent_once,
+        list_repairs, by_selector)
