@@ -16,7 +16,7 @@ struct admin_page {
         int (*render)(void *ctx, struct epp_buf *out);
 };
 
-/* Serves <pages> on <address>:<port>; <pages>, <ctx> and <log> are borrowed. Returns 0 or -errno. */
+/* Serves <pages> on <address>:<port>; what is pointed at is borrowed. Returns 0 or -errno. */
 EPP_MUSTUSE int admin_new(struct event_base *base, const char *address, unsigned port,
         const struct admin_page *pages, size_t n, void *ctx, const struct epp_log *log,
         struct admin **ret);

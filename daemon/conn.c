@@ -150,7 +150,7 @@ on_read(struct bufferevent *bev, void *user)
         epp_us now = loop_now(c->l->base);
 
         while (evbuffer_peek(in, -1, NULL, &v, 1) > 0 && v.iov_len) {
-                /* What comes after a mistake is read, so that it does not wait here, and dropped. */
+                /* What comes after a mistake is read, not to wait here, and dropped. */
                 if (!c->closing && epp_h2_feed(c->h2, epp_slice(v.iov_base, v.iov_len), now) < 0)
                         c->closing = true;
                 evbuffer_drain(in, v.iov_len);

@@ -149,6 +149,15 @@ want_timer(CURLM *multi, long ms, void *user)
         return 0;
 }
 
+/* Without an event when memory was short for it. */
+static void
+watch_free(struct watch *w)
+{
+        if (w && w->ev)
+                event_free(w->ev);
+        free(w);
+}
+
 static int
 want_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socket)
 {
@@ -159,10 +168,7 @@ want_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socket)
         (void)easy;
         if (what == CURL_POLL_REMOVE) {
                 curl_multi_assign(fr->multi, fd, NULL);
-                if (w) {
-                        event_free(w->ev);
-                        free(w);
-                }
+                watch_free(w);
                 return 0;
         }
         if (!w) {
@@ -171,7 +177,7 @@ want_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socket)
                         return -1;
                 w->fr = fr;
                 curl_multi_assign(fr->multi, fd, w);
-        } else {
+        } else if (w->ev) {
                 event_free(w->ev);
         }
         if (what & CURL_POLL_IN)

@@ -111,6 +111,7 @@ settle_slot(struct slot *s, epp_us now)
         if (api_begin(s->w->api, &q, &ops, s, &s->call) < 0) {
                 s->request = 0;
                 epp_reflector_end(s->r, wish.request, false, now);
+                return now; /* what it wishes now is another thing */
         }
         return wish.at;
 }
