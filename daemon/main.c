@@ -1,7 +1,9 @@
 /* main.c - start order and exit codes on one screen; what the parts have in common. */
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -55,9 +57,28 @@ struct eppd {
 static void
 write_line(void *ctx, enum epp_log_level level, struct epp_slice line)
 {
-        ssize_t r = write(STDERR_FILENO, line.p, line.n); /* a full pipe drops the line */
+        struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
+        ssize_t r = 0;
 
+        /* A full pipe drops the line: whoever reads it may have stopped, picks go on. */
+        if (poll(&out, 1, 0) == 1)
+                r = write(STDERR_FILENO, line.p, line.n);
         (void)ctx, (void)level, (void)r;
+}
+
+/* Closed ones are opened: else the first socket gets number 2, and the log for its peer. */
+static bool
+hold_stdio(void)
+{
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDWR);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        if (fd < 0)
+                return false;
+        close(fd);
+        return true;
 }
 
 static epp_wall
@@ -326,6 +347,8 @@ main(int argc, char **argv)
         char err[256];
         bool ok;
 
+        if (!hold_stdio())
+                return 1;
         switch (opt_parse(&d.opt, argc, argv, err, sizeof(err), warn_line)) {
         case OPT_DONE:
                 opt_fini(&d.opt);

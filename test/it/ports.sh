@@ -28,6 +28,34 @@ check "a metric that is none" refused '--lora-info-metric: "m{" is not a metric'
 check "a certificate that is not there" refused 'cannot use certificate /nowhere/tls.crt' $one --cert-path=/nowhere
 check "an address that is none" refused 'cannot listen on nonsense port 0' $one --bind-address=nonsense --grpc-port=0
 
+# Standard error as supervisors and shells leave it: closed, or a pipe that nobody reads.
+ports='--bind-address=127.0.0.1 --grpc-port=0 --grpc-health-port=0 --metrics-port=0'
+# shellcheck disable=SC2086
+closed_stderr() {
+        "$eppd" $one $ports 2>&- &
+        eppd_pid=$!
+        pids="$pids $eppd_pid"
+        sleep 1
+        same /dev/null "$(readlink "/proc/$eppd_pid/fd/2")"
+}
+check "a closed stderr does not become a socket" closed_stderr
+check "eppd ends well" stop "$eppd_pid"
+# shellcheck disable=SC2086
+full_stderr() {
+        mkfifo "$dir/full"
+        exec 8<>"$dir/full"
+        timeout 1 cat /dev/zero >&8
+        "$eppd" $one $ports 2>&8 &
+        eppd_pid=$!
+        pids="$pids $eppd_pid"
+        sleep 1
+        kill "$eppd_pid"
+        until_ok 5 gone "$eppd_pid"
+}
+gone() { ! grep -q '^State:[^Z]*$' "/proc/$1/status"; }
+check "a full stderr that nobody reads does not stop eppd" full_stderr
+exec 8>&-
+
 check "eppd starts with TLS" start_eppd $one --drain-timeout=5s
 alpn() { # PROTOCOLS: what was agreed on
         echo | timeout 5 openssl s_client -connect "127.0.0.1:$grpc" ${1:+-alpn "$1"} 2>/dev/null
