@@ -5,6 +5,7 @@
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/status.h"
@@ -273,6 +274,19 @@ on_header(char *p, size_t size, size_t n, void *user)
         return all;
 }
 
+/* Scrapes leave the last 64 descriptors, or half of fewer than 128, to gateways and probes. */
+static int
+spare_descriptors(void *user, curl_socket_t fd, curlsocktype type)
+{
+        struct rlimit r;
+
+        (void)user, (void)type;
+        if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+                return CURL_SOCKOPT_OK;
+        return (rlim_t)fd < r.rlim_cur - EPP_MIN(r.rlim_cur / 2, (rlim_t)64) ? CURL_SOCKOPT_OK
+                                                                          : CURL_SOCKOPT_ERROR;
+}
+
 static int
 tune_socket(void *user, curl_socket_t fd, curlsocktype type)
 {
@@ -399,7 +413,10 @@ set_options(struct fetch *f, const struct fetch_config *cfg)
                 curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 0L);
                 curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 0L);
         }
-        return cfg->more ? set_more(f, cfg->more) : 0;
+        if (cfg->more)
+                return set_more(f, cfg->more);
+        curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, spare_descriptors);
+        return 0;
 }
 
 int

@@ -195,6 +195,12 @@ start_model(struct eppd *d)
         return start_source(d, key);
 }
 
+static const char *
+why_not(int r)
+{
+        return r == -EINVAL ? "the address is not an IP address" : strerror(-r);
+}
+
 static bool
 listen_on(struct eppd *d, unsigned port, SSL_CTX *tls, const struct epp_rpc_handler *handlers,
         size_t n, struct listener **ret)
@@ -204,7 +210,7 @@ listen_on(struct eppd *d, unsigned port, SSL_CTX *tls, const struct epp_rpc_hand
         int r = listener_new(d->base, &cfg, ret);
 
         return r == 0 || no_start("cannot listen on %s port %u: %s", cfg.address, port,
-                strerror(-r));
+                why_not(r));
 }
 
 static bool
@@ -241,7 +247,7 @@ start_listeners(struct eppd *d)
         r = admin_new(d->base, o->bind_address, o->metrics_port, pages_table, PAGES, &d->pages,
                 &d->log, &d->admin);
         return r == 0 || no_start("cannot listen on %s port %u: %s", o->bind_address,
-                o->metrics_port, strerror(-r));
+                o->metrics_port, why_not(r));
 }
 
 /* Runs every DRAIN_STEP_US while draining: leaves when no stream has run for a while. */

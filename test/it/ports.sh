@@ -26,7 +26,8 @@ check "of another scheduler: not looked at" refused 'cannot listen on nonsense' 
 unset KV_CACHE_THRESHOLD
 check "a metric that is none" refused '--lora-info-metric: "m{" is not a metric' $one '--lora-info-metric=m{'
 check "a certificate that is not there" refused 'cannot use certificate /nowhere/tls.crt' $one --cert-path=/nowhere
-check "an address that is none" refused 'cannot listen on nonsense port 0' $one --bind-address=nonsense --grpc-port=0
+check "an address that is none" refused 'cannot listen on nonsense port 0: the address is not an IP address' \
+        $one --bind-address=nonsense --grpc-port=0
 
 # Standard error as supervisors and shells leave it: closed, or a pipe that nobody reads.
 ports='--bind-address=127.0.0.1 --grpc-port=0 --grpc-health-port=0 --metrics-port=0'
@@ -55,6 +56,32 @@ full_stderr() {
 gone() { ! grep -q '^State:[^Z]*$' "/proc/$1/status"; }
 check "a full stderr that nobody reads does not stop eppd" full_stderr
 exec 8>&-
+
+# Model servers leave descriptors for gateways and probes. When those are gone too, connections wait,
+# the shortage is said once, and costs nothing.
+start_sim --servers 90 || exit 1
+few() { ulimit -S -n 64 && ulimit -H -n 64 && exec "$@"; }
+short() { # PORT COUNT: connections that stay for 3 s
+        timeout 20 bash -c "for i in \$(seq $2); do exec {fd}<>/dev/tcp/127.0.0.1/$1; done; sleep 3"
+}
+lines() { grep -c "$1" "$dir/eppd.log"; }
+few_descriptors() {
+        rm -f "$dir/eppd.log"
+        # shellcheck disable=SC2046,SC2086
+        few "$eppd" $ports $(echo "$servers" | sed 's/^/--endpoint=/') >"$dir/eppd.log" 2>&1 &
+        eppd_pid=$!
+        pids="$pids $eppd_pid"
+        until_ok 10 lines ev=listening || return 1
+        grpc=$(field grpc_port) admin=$(field metrics_port)
+        sleep 1
+        same 200 "$(code_of "http://127.0.0.1:$admin/healthz")" || return 1
+        short "$grpc" 60
+        same 1 "$(lines 'error ev=accept .*too many open files')" || return 1
+        same 0 "$(lines '^.warn')" && same 200 "$(code_of "http://127.0.0.1:$admin/healthz")"
+}
+check "descriptors run out and come back" few_descriptors
+check "eppd ends well then" stop "$eppd_pid"
+stop "$sim"
 
 check "eppd starts with TLS" start_eppd $one --drain-timeout=5s
 alpn() { # PROTOCOLS: what was agreed on
