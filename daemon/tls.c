@@ -11,13 +11,13 @@
 static void
 say(char *err, size_t size, const char *what, const char *where)
 {
-        unsigned long e = ERR_peek_last_error();
-        char text[160] = "";
+        unsigned long e = ERR_peek_error(); /* the cause; later ones say what failed by it */
+        const char *text = ERR_SYSTEM_ERROR(e) ? strerror(ERR_GET_REASON(e))
+                                               : ERR_reason_error_string(e);
 
-        if (e)
-                ERR_error_string_n(e, text, sizeof(text));
         ERR_clear_error();
-        snprintf(err, size, "%s%s%s%s%s", what, *where ? " " : "", where, *text ? ": " : "", text);
+        snprintf(err, size, "%s%s%s%s%s", what, *where ? " " : "", where, text ? ": " : "",
+                text ? text : "");
 }
 
 static bool
