@@ -216,7 +216,7 @@ set(struct opt *o, const struct row *r, const char *text)
                 *(const char **)at(o, r) = text;
                 return true;
         case LIST:
-                return *text == 0 || list_add(at(o, r), text);
+                return *text && list_add(at(o, r), text);
         case BOOL:
                 return parse_bool(text, at(o, r));
         case PORT:
@@ -304,7 +304,7 @@ distance(struct epp_slice a, struct epp_slice b)
 static void
 unknown(struct epp_slice name, char *err, size_t size)
 {
-        unsigned best = 4;
+        unsigned best = (unsigned)EPP_MIN((name.n + 1) / 2, (size_t)4); /* edits of a typo: fewer */
         const char *near = NULL;
 
         for (size_t i = 0; i < ARRAY_LEN(unbuilt); i++) {
@@ -349,7 +349,7 @@ print_wrapped(const char *text, int indent)
                         printf("\n%*s", indent, "");
                         column = indent;
                 }
-                printf("%.*s ", n, text);
+                printf("%s%.*s", column > indent ? " " : "", n, text);
                 column += n + 1;
                 text += n + (text[n] == ' ');
         }
@@ -432,7 +432,12 @@ take(struct opt *o, int argc, char **argv, int *i, char *err, size_t size,
         bool old;
 
         if (name.n < 2 || name.p[0] != '-') {
-                snprintf(err, size, "unexpected argument \"%s\": flags begin with --", argv[*i]);
+                bool ignored;
+
+                snprintf(err, size, "unexpected argument \"%s\": %s", argv[*i],
+                        parse_bool(argv[*i], &ignored)
+                                ? "true and false are written behind =, as --flag=false"
+                                : "flags begin with --");
                 return OPT_BAD;
         }
         name.p += name.p[1] == '-' ? 2 : 1;
@@ -480,7 +485,8 @@ opt_parse(struct opt *o, int argc, char **argv, char *err, size_t err_size,
 
         memset(o, 0, sizeof(*o));
         for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-                bool ok = rows[i].group || set(o, &rows[i], rows[i].def);
+                /* a list begins without members */
+                bool ok = rows[i].group || rows[i].kind == LIST || set(o, &rows[i], rows[i].def);
 
                 EPP_ASSERT(ok); /* a default that its own row refuses */
         }

@@ -22,6 +22,8 @@ check "--help names exactly the flags" diff "$dir/all" "$dir/helped"
 check "the manual names exactly the flags" diff "$dir/all" "$dir/manual"
 wide() { ! awk 'length($0) > 100 { print; bad = 1 } END { exit !bad }' "$dir/help"; }
 check "--help fits a screen's width" wide
+blanks() { ! grep -n ' $' "$dir/help"; }
+check "and has no blanks at the ends of lines" blanks
 installs() {
         make VARIANT="$variant" install DESTDIR="$dir/root" prefix=/usr || return 1
         same "/usr/sbin/eppd /usr/share/man/man8/eppd.8" \

@@ -205,6 +205,13 @@ START_TEST(mistakes)
                         "--lora-info-metric: \"m{a}\" is not a metric such as name or "
                         "name{label=value}" },
                 { "-config-file=x", "--config-file: this feature is not built yet" },
+                { "--objects=", "--objects: \"\" is not a text" },
+                { "--endpoint=\"\"", "--endpoint: \"\" is not a text" },
+                { "--", "unknown flag -- (see --help)" },
+                { "--help=1", "unknown flag --help (see --help)" },
+                { "--sed=1", "unknown flag --sed; did you mean --seed?" },
+                { "false", "unexpected argument \"false\": true and false are written behind =, "
+                           "as --flag=false" },
                 { "word", "unexpected argument \"word\": flags begin with --" },
         };
 
