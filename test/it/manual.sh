@@ -31,6 +31,13 @@ installs() {
 }
 check "make install puts two files" installs
 
+example() { # the manual's endpoints file is one
+        sed -n '/^endpoints:/,/^\.Ed/{/^\.Ed/!p;}' "$page" >"$dir/endpoints.yaml"
+        start_eppd --endpoints-file="$dir/endpoints.yaml" && grep 'ev=ready endpoints=2' "$dir/eppd.log"
+}
+check "the manual's list of endpoints is taken" example
+stop "$eppd_pid" >/dev/null 2>&1
+
 # The original's manifest, with files as its source: its own argument list, kept as data.
 original() {
         # shellcheck disable=SC2046
