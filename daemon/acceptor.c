@@ -53,8 +53,9 @@ on_error(struct evconnlistener *ev, void *user)
         if (a->said && now - a->said < SAY_US)
                 return;
         a->said = now;
-        epp_log(a->cfg.log, EPP_LOG_WARN, "no_accept", LOG_N("port", acceptor_port(a)),
-                LOG_T("why", strerror(why)));
+        epp_log(a->cfg.log, EPP_LOG_ERROR, "accept", LOG_N("port", acceptor_port(a)),
+                LOG_T("why", why == EMFILE ? "too many open files: raise the limit, see ulimit -n"
+                                           : strerror(why)));
 }
 
 int

@@ -136,23 +136,6 @@ many() { # 100 idle connections: 64 stay at most, and the port answers when they
 }
 check "100 idle connections do not stay" many
 
-few() { # more peers than descriptors: said once, no spinning, and served again when they have gone
-        (ulimit -n 64; exec "$eppd" --bind-address=127.0.0.1 --grpc-port=0 --grpc-health-port=0 \
-                --metrics-port=0 $one >"$dir/few.log" 2>&1) &
-        few=$!
-        pids="$pids $few"
-        until_ok 10 grep -q ev=listening "$dir/few.log" || return 1
-        port=$(sed -n 's/.*grpc_port=\([0-9]*\).*/\1/p' "$dir/few.log")
-        page=$(sed -n 's/.*metrics_port=\([0-9]*\).*/\1/p' "$dir/few.log")
-        timeout 20 bash -c "
-                for i in \$(seq 100); do exec {fd}<>/dev/tcp/127.0.0.1/$port; done
-                sleep 2"
-        until_ok 10 same 200 "$(code "http://127.0.0.1:$page/healthz")" &&
-                same 1 "$(grep -c ev=no_accept "$dir/few.log")" &&
-                [ "$(wc -c <"$dir/few.log")" -lt 4096 ] || { head -c 2000 "$dir/few.log"; return 1; }
-}
-check "100 peers and 64 descriptors" few
-
 drains() {
         kill "$eppd_pid"
         wait "$eppd_pid"
