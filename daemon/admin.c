@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "daemon/acceptor.h"
+#include "daemon/span.h"
 
 #define HEAD_MAX 8192
 #define CONNECTIONS_MAX 64
@@ -111,6 +112,7 @@ static void
 serve_page(struct client *c, struct epp_slice path, bool head)
 {
         struct epp_buf out = { 0 };
+        struct span span = span_begin(SPAN_ADMIN);
         int code;
 
         path = epp_slice_cut(&path, '?');
@@ -120,6 +122,7 @@ serve_page(struct client *c, struct epp_slice path, bool head)
                 code = c->a->pages[i].render(c->a->ctx, &out);
                 respond(c, code, c->a->pages[i].type, epp_buf_slice(&out), head);
                 epp_buf_fini(&out);
+                span_end(SPAN_ADMIN, span);
                 return;
         }
         respond_text(c, 404, "no such page\n");

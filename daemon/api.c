@@ -405,7 +405,7 @@ start(struct api *a, const struct api_config *cfg, char *err, size_t err_size)
                 creds_new(a->base, &who, &a->creds, err, err_size) < 0)
                 return -1;
         set_addresses(a);
-        if (fetcher_new(a->base, CONNECTIONS, &a->fetcher) < 0 ||
+        if (fetcher_new(a->base, CONNECTIONS, SPAN_API, &a->fetcher) < 0 ||
                 (!names_is_address(a->dial_host) &&
                         names_new(a->base, cfg->resolv_conf, &a->names) < 0)) {
                 snprintf(err, err_size, "out of memory");

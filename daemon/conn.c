@@ -14,6 +14,7 @@
 
 #include "daemon/acceptor.h"
 #include "daemon/conn_addr.h"
+#include "daemon/span.h"
 
 #define OUTPUT_HIGH (1 << 20) /* above this the socket is slower than we: stop asking h2 */
 #define FIRST_BYTE_SECONDS 10 /* and as long again for the TLS handshake */
@@ -126,7 +127,8 @@ static void
 on_tick(evutil_socket_t fd, short what, void *user)
 {
         struct listener *l = user;
-        epp_us now = loop_now(l->base);
+        struct span span = span_begin(SPAN_GRPC_TICK);
+        epp_us now = span.wall;
 
         (void)fd, (void)what;
         l->next = 0;
@@ -139,6 +141,7 @@ on_tick(evutil_socket_t fd, short what, void *user)
                 else if (conn_flush(c))
                         listener_wake(l, epp_h2_next(c->h2), now);
         }
+        span_end(SPAN_GRPC_TICK, span);
 }
 
 static void
@@ -147,7 +150,9 @@ on_read(struct bufferevent *bev, void *user)
         struct conn *c = user;
         struct evbuffer *in = bufferevent_get_input(bev);
         struct evbuffer_iovec v;
-        epp_us now = loop_now(c->l->base);
+        struct span span = span_begin(SPAN_GRPC_READ);
+        struct listener *l = c->l; /* c may go */
+        epp_us now = span.wall;
 
         while (evbuffer_peek(in, -1, NULL, &v, 1) > 0 && v.iov_len) {
                 /* What comes after a mistake is read, not to wait here, and dropped. */
@@ -156,14 +161,18 @@ on_read(struct bufferevent *bev, void *user)
                 evbuffer_drain(in, v.iov_len);
         }
         if (conn_flush(c))
-                listener_wake(c->l, epp_h2_next(c->h2), now);
+                listener_wake(l, epp_h2_next(c->h2), now);
+        span_end(SPAN_GRPC_READ, span);
 }
 
 static void
 on_write(struct bufferevent *bev, void *user)
 {
+        struct span span = span_begin(SPAN_GRPC_WRITE);
+
         (void)bev;
         (void)conn_flush(user);
+        span_end(SPAN_GRPC_WRITE, span);
 }
 
 static void

@@ -25,6 +25,7 @@ struct fetcher {
         CURLM *multi;
         struct event *timer;
         uint64_t spent_us;
+        enum span_kind span;
 };
 
 /* One socket that libcurl wants watched. */
@@ -104,12 +105,13 @@ collect(struct fetcher *fr)
 static void
 act(struct fetcher *fr, curl_socket_t fd, int flags)
 {
-        epp_us begin = loop_now(fr->base);
+        struct span span = span_begin(fr->span);
         int running;
 
         curl_multi_socket_action(fr->multi, fd, flags, &running);
-        fr->spent_us += (uint64_t)(loop_now(fr->base) - begin);
+        fr->spent_us += (uint64_t)(loop_now(fr->base) - span.wall);
         collect(fr);
+        span_end(fr->span, span);
 }
 
 uint64_t
@@ -192,13 +194,14 @@ want_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socket)
 }
 
 int
-fetcher_new(struct event_base *base, long connections, struct fetcher **ret)
+fetcher_new(struct event_base *base, long connections, enum span_kind span, struct fetcher **ret)
 {
         struct fetcher *fr = calloc(1, sizeof(*fr));
 
         if (!fr)
                 return EPP_ENOMEM;
         fr->base = base;
+        fr->span = span;
         fr->multi = curl_multi_init();
         fr->timer = evtimer_new(base, on_timer, fr);
         if (!fr->multi || !fr->timer) {

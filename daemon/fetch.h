@@ -7,6 +7,7 @@
 #define EPPD_FETCH_H
 
 #include "base/slice.h"
+#include "daemon/span.h"
 
 struct event_base;
 struct fetcher;
@@ -62,8 +63,9 @@ struct fetch_config {
         const struct fetch_more *more;
 };
 
-/* Returns 0 or EPP_ENOMEM. <connections>: kept open at most. */
-EPP_MUSTUSE int fetcher_new(struct event_base *base, long connections, struct fetcher **ret);
+/* Returns 0 or EPP_ENOMEM. <connections>: kept open at most. <span>: what its callbacks count as. */
+EPP_MUSTUSE int fetcher_new(struct event_base *base, long connections, enum span_kind span,
+        struct fetcher **ret);
 /* Every fetch must have been freed. Accepts NULL. */
 void fetcher_free(struct fetcher *fr);
 

@@ -16,6 +16,7 @@
 #include "daemon/pages.h"
 #include "daemon/scrape.h"
 #include "daemon/sources.h"
+#include "daemon/span.h"
 #include "daemon/thresholds.h"
 #include "daemon/tls.h"
 #include "daemon/watch.h"
@@ -367,6 +368,7 @@ main(int argc, char **argv)
                 break;
         }
         start_log(&d);
+        span_init(&d.log);
         raise_limits();
         d.base = event_base_new();
         ok = d.base && epp_health_new(&d.health) == 0 && start_model(&d) && start_listeners(&d) &&

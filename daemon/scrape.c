@@ -217,7 +217,8 @@ static void
 on_tick(evutil_socket_t fd, short what, void *user)
 {
         struct scrapes *all = user;
-        epp_us now = loop_now(all->base), wait;
+        struct span span = span_begin(SPAN_SCRAPE_TICK);
+        epp_us now = span.wall, wait;
         struct epp_endpoint *const *list;
         struct timeval tv;
         size_t n;
@@ -235,6 +236,7 @@ on_tick(evutil_socket_t fd, short what, void *user)
         wait = epp_scraper_next(&all->plan, n, now) - now;
         tv = (struct timeval){ wait / 1000000, wait % 1000000 };
         evtimer_add(all->tick, &tv);
+        span_end(SPAN_SCRAPE_TICK, span);
 }
 
 static void
@@ -279,7 +281,8 @@ scrapes_new(struct event_base *base, const struct opt *o, struct epp_pool *pool,
         *s = (struct scrapes){ .base = base, .opt = o, .pool = pool, .log = log, .stats = stats };
         epp_scraper_init(&s->plan, EPP_MAX(o->refresh, (epp_us)1000), o->scrape_budget);
         s->tick = evtimer_new(base, on_tick, s);
-        if (!choose_metrics(s) || !s->tick || fetcher_new(base, CONNECTIONS_MAX, &s->fetcher) < 0 ||
+        if (!choose_metrics(s) || !s->tick ||
+                fetcher_new(base, CONNECTIONS_MAX, SPAN_SCRAPE, &s->fetcher) < 0 ||
                 evtimer_add(s->tick, &soon) < 0) {
                 scrapes_free(s);
                 return EPP_ENOMEM;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/span.h"
 #include "serve/endpoints.h"
 #include "serve/objects.h"
 
@@ -403,6 +404,7 @@ static void
 on_gathered(evutil_socket_t fd, short what, void *user)
 {
         struct sources *s = user;
+        struct span span = span_begin(SPAN_FILES);
         uint64_t now = stamp_now(s), before = s->seen;
 
         (void)fd, (void)what;
@@ -414,6 +416,7 @@ on_gathered(evutil_socket_t fd, short what, void *user)
                 sources_reload(s);
         else
                 gather(s);
+        span_end(SPAN_FILES, span);
 }
 
 static void

@@ -5,6 +5,7 @@
 #include <event2/event.h>
 
 #include "daemon/conn.h"
+#include "daemon/span.h"
 
 #define SLOTS 16
 
@@ -136,8 +137,11 @@ settle(struct watch *w)
 static void
 on_wake(evutil_socket_t fd, short what, void *user)
 {
+        struct span span = span_begin(SPAN_WATCH);
+
         (void)fd, (void)what;
         settle(user);
+        span_end(SPAN_WATCH, span);
 }
 
 /* ---- life ---- */

@@ -1,0 +1,78 @@
+/* span.c - see span.h. */
+#include "daemon/span.h"
+
+#include <time.h>
+
+#define SLOW_US 5000
+
+#ifdef EPP_DEBUG
+#define DEBUG true
+#else
+#define DEBUG false
+#endif
+
+static struct span_stats stats[SPAN_KINDS];
+static const struct epp_log *sink;
+
+static const struct {
+        const char *name;
+        bool cpu;
+} kinds[] = {
+#define X(id, name, cpu) { name, cpu },
+        SPANS(X)
+#undef X
+};
+
+const char *
+span_name(size_t kind)
+{
+        return kinds[kind].name;
+}
+
+static epp_us
+read_clock(clockid_t which)
+{
+        struct timespec t;
+
+        clock_gettime(which, &t);
+        return (epp_us)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+void
+span_init(const struct epp_log *log)
+{
+        sink = log;
+        memset(stats, 0, sizeof(stats));
+}
+
+struct span
+span_begin(enum span_kind kind)
+{
+        return (struct span){ read_clock(CLOCK_MONOTONIC),
+                DEBUG || kinds[kind].cpu ? read_clock(CLOCK_THREAD_CPUTIME_ID) : 0 };
+}
+
+void
+span_end(enum span_kind kind, struct span begin)
+{
+        epp_us wall = read_clock(CLOCK_MONOTONIC) - begin.wall, cpu = 0;
+        struct span_stats *s = &stats[kind];
+
+        if (DEBUG || kinds[kind].cpu)
+                cpu = read_clock(CLOCK_THREAD_CPUTIME_ID) - begin.cpu;
+        s->longest = EPP_MAX(s->longest, wall);
+        s->longest_cpu = EPP_MAX(s->longest_cpu, cpu);
+        if (wall <= SLOW_US)
+                return;
+        s->slow++;
+        if (sink)
+                epp_log(sink, DEBUG ? EPP_LOG_WARN : EPP_LOG_DEBUG, "slow_callback",
+                        LOG_T("callback", kinds[kind].name), LOG_N("us", wall),
+                        LOG_N("cpu_us", cpu));
+}
+
+const struct span_stats *
+span_stats(size_t kind)
+{
+        return &stats[kind];
+}
