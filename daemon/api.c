@@ -187,12 +187,34 @@ say(struct api_call *c, enum fetch_result r, long http)
 }
 
 static void
+count(const struct api_call *c, long http)
+{
+        static const char *const methods[] = {"GET", "POST", "PUT", "DELETE"};
+        struct api_stats *s = &c->api->stats;
+        int code = http >= 100 && http < 600 ? (int)http : 0;
+        const char *method = "";
+        size_t i = 0;
+
+        s->by_code[code / 100]++;
+        for (size_t m = 0; m < ARRAY_LEN(methods); m++)
+                if (strcmp(c->method, methods[m]) == 0)
+                        method = methods[m];
+        while (i < s->n_counts && (s->counts[i].method != method || s->counts[i].code != code))
+                i++;
+        if (i == ARRAY_LEN(s->counts))
+                return;
+        if (i == s->n_counts)
+                s->counts[s->n_counts++] = (struct api_count){method, code, 0};
+        s->counts[i].n++;
+}
+
+static void
 on_done(void *ctx, enum fetch_result r, long http)
 {
         struct api_call *c = ctx;
         struct api *a = c->api;
 
-        a->stats.by_code[http >= 100 && http < 600 ? http / 100 : 0]++;
+        count(c, http);
         say(c, r, http);
         if ((r == FETCH_CONNECT || r == FETCH_TIMEOUT) && http == 0 && a->names)
                 names_doubt(a->names);
@@ -320,7 +342,7 @@ on_wake(evutil_socket_t fd, short what, void *user)
 
         (void)fd, (void)what;
         if (c->failed) {
-                a->stats.by_code[0]++;
+                count(c, 0);
                 call_end(c, false);
                 return;
         }

@@ -61,6 +61,13 @@ void api_on_rotation(struct api *a, void (*fn)(void *ctx), void *ctx);
 
 struct api_stats {
         uint64_t by_code[6]; /* of ended requests: no whole head, 1xx (never) .. 5xx */
+        /* The same by method and code (0: none); what finds no row is in by_code alone. */
+        struct api_count {
+                const char *method;
+                int code;
+                uint64_t n;
+        } counts[32];
+        size_t n_counts;
         uint64_t rotations;
 };
 const struct api_stats *api_stats(const struct api *a);

@@ -244,7 +244,8 @@ start_listeners(struct eppd *d)
                         &d->grpc_health))
                 return false;
         d->pages = (struct pages){ d->pool, &d->director, d->health, &d->h2_stats,
-                &d->stream_stats, &d->source_stats, &d->scrape_stats, d->scrapes, &d->why };
+                &d->stream_stats, &d->source_stats, &d->scrape_stats, d->scrapes, d->watch,
+                &d->why };
         r = admin_new(d->base, o->bind_address, o->metrics_port, pages_table, PAGES, &d->pages,
                 &d->log, &d->admin);
         return r == 0 || no_start("cannot listen on %s port %u: %s", o->bind_address,

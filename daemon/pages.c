@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdarg.h>
 
+#include "daemon/conn.h"
+
 static int
 render_health(void *ctx, struct epp_buf *out)
 {
@@ -37,36 +39,187 @@ in_state(const struct epp_pool *pool, size_t state)
         return count;
 }
 
+/* ---- the API server's side ---- */
+
+static const struct epp_reflector *
+reflector(const struct pages *p, size_t i)
+{
+        size_t n;
+
+        return epp_cluster_reflectors(watch_cluster(p->watch), &n)[i];
+}
+
+static const struct epp_reflect_stats *
+reflect(const struct pages *p, size_t i)
+{
+        return epp_reflector_stats(reflector(p, i));
+}
+
+static const struct epp_cluster_kind *
+kind(const struct pages *p, size_t i)
+{
+        return epp_cluster_kind(watch_cluster(p->watch), i);
+}
+
+/* Seconds from <at> until now, or -1 for never. */
+static double
+age(epp_us at)
+{
+        return at ? (double)(loop_now(NULL) - at) / 1e6 : -1;
+}
+
+static double
+wait_of(const struct epp_reflector *r)
+{
+        epp_us until = epp_reflector_until(r);
+
+        return until ? EPP_MAX(0, -age(until)) : 0;
+}
+
+/* ---- labels ---- */
+
 static const char *
-state_name(size_t i)
+state_name(const struct pages *p, size_t i)
 {
         static const char *const names[] = { "never", "fresh", "stale", "missing" };
 
+        (void)p;
         return names[i];
 }
 
 static const char *
-error_code_name(size_t i)
+error_code_name(const struct pages *p, size_t i)
 {
+        (void)p;
         return epp_refusal_name((enum epp_refusal)i);
 }
 
 static const char *
-result_name(size_t i)
+result_name(const struct pages *p, size_t i)
 {
+        (void)p;
         return fetch_result_name((enum fetch_result)i);
 }
 
-/* The labels of stat.def: one sample per value. Those of endpoint are the pool's. */
+static const char *
+callback_name(const struct pages *p, size_t i)
+{
+        (void)p;
+        return span_name(i);
+}
+
+static size_t
+count_kinds(const struct pages *p)
+{
+        size_t n = 0;
+
+        if (p->watch)
+                (void)epp_cluster_reflectors(watch_cluster(p->watch), &n);
+        return n;
+}
+
+static const char *
+kind_name(const struct pages *p, size_t i)
+{
+        return epp_reflector_name(reflector(p, i));
+}
+
+static const char *
+event_name(const struct pages *p, size_t i)
+{
+        static const char *const names[EPP_REFLECT_EVENTS] = { "added", "modified", "deleted",
+                "bookmark" };
+
+        (void)p;
+        return names[i];
+}
+
+static const char *
+cause_name(const struct pages *p, size_t i)
+{
+        static const char *const names[EPP_REFLECT_ERRORS] = { "transport", "auth", "forbidden",
+                "expired", "busy", "server", "format", "other" };
+
+        (void)p;
+        return names[i];
+}
+
+static const char *
+step_name(const struct pages *p, size_t i)
+{
+        static const char *const names[EPP_REFLECT_STATES] = { "sync", "watch", "backoff",
+                "absent", "idle" };
+
+        (void)p;
+        return names[i];
+}
+
+static size_t
+count_answers(const struct pages *p)
+{
+        return p->watch ? api_stats(watch_api(p->watch))->n_counts : 0;
+}
+
+static const struct api_count *
+answer(const struct pages *p, size_t i)
+{
+        return &api_stats(watch_api(p->watch))->counts[i];
+}
+
+static const char *
+code_name(const struct pages *p, size_t i)
+{
+        static char text[16]; /* until the next call */
+
+        snprintf(text, sizeof(text), answer(p, i)->code ? "%d" : "<error>", answer(p, i)->code);
+        return text;
+}
+
+static const char *
+method_name(const struct pages *p, size_t i)
+{
+        return answer(p, i)->method;
+}
+
+static const char *
+host_name(const struct pages *p, size_t i)
+{
+        const char *url = api_server(watch_api(p->watch)), *host = strstr(url, "://");
+
+        (void)i;
+        return host ? host + 3 : url;
+}
+
+/* The labels of stat.def: one sample per value. Those of endpoint are the pool's. With <second>
+ * there is one per pair, numbered value * n2 + value of the second; with <also> the value names
+ * several labels at once. */
+typedef const char *name_fn(const struct pages *p, size_t i);
 static const struct label {
         const char *name;
         size_t n;
-        const char *(*value)(size_t i);
-} label_none = { NULL, 1, NULL },
-  label_endpoint = { "endpoint", 0, NULL },
-  label_state = { "state", EPP_LOAD_MISSING + 1, state_name },
-  label_error_code = { "error_code", EPP_REF_COUNT, error_code_name },
-  label_result = { "result", FETCH_RESULTS, result_name };
+        name_fn *value;
+        size_t (*count)(const struct pages *p); /* in place of n */
+        const char *second;
+        size_t n2;
+        name_fn *value2;
+        const struct label *also;
+} label_none = { NULL, 1, NULL, NULL, NULL, 0, NULL, NULL },
+  label_endpoint = { "endpoint", 0, NULL, NULL, NULL, 0, NULL, NULL },
+  label_state = { .name = "state", .n = EPP_LOAD_MISSING + 1, .value = state_name },
+  label_error_code = { .name = "error_code", .n = EPP_REF_COUNT, .value = error_code_name },
+  label_result = { .name = "result", .n = FETCH_RESULTS, .value = result_name },
+  label_callback = { .name = "callback", .n = SPAN_KINDS, .value = callback_name },
+  label_kind = { .name = "kind", .count = count_kinds, .value = kind_name },
+  label_kind_type = { .name = "kind", .count = count_kinds, .value = kind_name,
+          .second = "type", .n2 = EPP_REFLECT_EVENTS, .value2 = event_name },
+  label_kind_cause = { .name = "kind", .count = count_kinds, .value = kind_name,
+          .second = "cause", .n2 = EPP_REFLECT_ERRORS, .value2 = cause_name },
+  label_kind_state = { .name = "kind", .count = count_kinds, .value = kind_name,
+          .second = "state", .n2 = EPP_REFLECT_STATES, .value2 = step_name },
+  label_host = { .name = "host", .value = host_name },
+  label_method_host = { .name = "method", .value = method_name, .also = &label_host },
+  label_code_method_host = { .name = "code", .count = count_answers, .value = code_name,
+          .also = &label_method_host };
 
 /* A function per row that reads its value. */
 #define STAT(name, type, label, value, help) \
@@ -137,34 +290,59 @@ put_escaped(struct text *t, struct epp_slice s)
 }
 
 static void
-put_sample(struct text *t, const struct stat_row *r, struct epp_slice label, double v)
+put_label(struct text *t, const char *open, const char *name, struct epp_slice value)
+{
+        putf(t, "%s%s=\"", open, name);
+        put_escaped(t, value);
+        putf(t, "\"");
+}
+
+static void
+put_value(struct text *t, double v)
 {
         bool whole = v == floor(v) && fabs(v) < 1e15;
 
-        putf(t, "%s", r->name);
-        if (r->label->name) {
-                putf(t, "{%s=\"", r->label->name);
-                put_escaped(t, label);
-                putf(t, "\"}");
-        }
         putf(t, whole ? " %.0f\n" : " %.9g\n", v);
+}
+
+/* Sample <i> of a family whose label is not endpoint. */
+static void
+put_sample(struct text *t, const struct stat_row *r, const struct pages *p, size_t i)
+{
+        const struct label *l = r->label;
+        size_t first = l->second ? i / l->n2 : i;
+
+        putf(t, "%s", r->name);
+        if (l->name)
+                put_label(t, "{", l->name, epp_slice_str(l->value(p, first)));
+        for (const struct label *also = l->also; also; also = also->also)
+                put_label(t, ",", also->name, epp_slice_str(also->value(p, i)));
+        if (l->second)
+                put_label(t, ",", l->second, epp_slice_str(l->value2(p, i % l->n2)));
+        if (l->name)
+                putf(t, "}");
+        put_value(t, r->value(p, NULL, i));
 }
 
 static void
 put_family(struct text *t, const struct stat_row *r, const struct pages *p)
 {
+        const struct label *l = r->label;
+        size_t n = (l->count ? l->count(p) : l->n) * (l->second ? l->n2 : 1);
         struct epp_endpoint *const *list;
-        size_t n;
 
         putf(t, "# HELP %s %s\n# TYPE %s %s\n", r->name, r->help, r->name, r->type);
-        for (size_t i = 0; i < r->label->n; i++)
-                put_sample(t, r, epp_slice_str(r->label->value ? r->label->value(i) : NULL),
-                        r->value(p, NULL, i));
-        if (r->label != &label_endpoint)
+        for (size_t i = 0; i < n; i++)
+                put_sample(t, r, p, i);
+        if (l != &label_endpoint)
                 return;
         list = epp_pool_list(p->pool, &n);
-        for (size_t i = 0; i < n; i++)
-                put_sample(t, r, list[i]->name, r->value(p, list[i], i));
+        for (size_t i = 0; i < n; i++) {
+                putf(t, "%s", r->name);
+                put_label(t, "{", l->name, list[i]->name);
+                putf(t, "}");
+                put_value(t, r->value(p, list[i], i));
+        }
 }
 
 static int

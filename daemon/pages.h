@@ -5,6 +5,8 @@
 #include "daemon/admin.h"
 #include "daemon/scrape.h"
 #include "daemon/sources.h"
+#include "daemon/span.h"
+#include "daemon/watch.h"
 #include "serve/director.h"
 #include "serve/health.h"
 
@@ -17,6 +19,7 @@ struct pages {
         const struct sources_stats *sources;
         const struct scrape_stats *scrape;
         const struct scrapes *scrapes;
+        struct watch *watch;    /* NULL: no API server */
         const char *const *why; /* not ready, for people */
 };
 

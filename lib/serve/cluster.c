@@ -53,6 +53,7 @@ struct kind {
         struct epp_map objects; /* name -> struct object; not of pods */
         unsigned generation;
         bool absent, active;    /* active: it has a target */
+        struct epp_cluster_kind stats;
         char rejected[96];      /* name and version of the last one named in the log */
 };
 
@@ -166,7 +167,7 @@ is_ours(struct kind *k, const struct epp_node *object)
         if (name.n && epp_slice_eq(meta_text(object, "namespace"), k->c->cfg.ns) &&
                 (!pool || epp_slice_eq(name, k->c->cfg.pool_name)))
                 return true;
-        k->c->stats.foreign++;
+        k->stats.foreign++;
         return false;
 }
 
@@ -206,7 +207,7 @@ put_object(void *ctx, const struct epp_node *tree)
         copy = o ? epp_node_copy(&o->arena, tree) : NULL;
         if (!copy || epp_kobj_decode(copy, &o->kobj, complain, &p) < 0 ||
                 o->kobj.kind != kinds[k->number].kobj) {
-                k->c->stats.rejected++; /* the last good version stays */
+                k->stats.rejected++; /* the last good version stays */
                 if (o)
                         object_free(o);
                 return;
@@ -271,11 +272,11 @@ read_pod(struct kind *k, const struct epp_node *tree, struct epp_kpod *ret)
 
         if (epp_kpod_decode(tree, ret, &why) < 0) {
                 complain(&p, 0, why, "is missing");
-                k->c->stats.rejected++;
+                k->stats.rejected++;
                 return false;
         }
         if (!epp_slice_eq(ret->ns, k->c->cfg.ns)) {
-                k->c->stats.foreign++;
+                k->stats.foreign++;
                 return false;
         }
         return true;
@@ -733,7 +734,21 @@ epp_cluster_pool(const struct epp_cluster *c)
 const struct epp_cluster_stats *
 epp_cluster_stats(struct epp_cluster *c)
 {
+        c->stats.rejected = c->stats.foreign = 0;
+        for (int i = 0; i < KINDS; i++) {
+                c->stats.rejected += c->kind[i].stats.rejected;
+                c->stats.foreign += c->kind[i].stats.foreign;
+        }
         c->stats.pods = epp_pods_stats(c->pods)->known;
         c->stats.ready_pods = epp_pods_stats(c->pods)->ready;
         return &c->stats;
+}
+
+const struct epp_cluster_kind *
+epp_cluster_kind(struct epp_cluster *c, size_t i)
+{
+        struct kind *k = &c->kind[i];
+
+        k->stats.objects = i == PODS ? epp_pods_stats(c->pods)->known : k->objects.n;
+        return &k->stats;
 }

@@ -29,6 +29,11 @@ struct epp_cluster_config {
         uint64_t seed;
 };
 
+/* Of one kind; its reflector has more. */
+struct epp_cluster_kind {
+        uint64_t objects; /* known now */
+        uint64_t rejected, foreign; /* as below */
+};
 struct epp_cluster_stats {
         uint64_t rejected; /* objects that could not be used; each version is named once in the log
                             */
@@ -56,5 +61,7 @@ bool epp_cluster_ready(struct epp_cluster *c, epp_us now, const char **why);
 /* The pool in force, lent; NULL: none. */
 const char *epp_cluster_pool(const struct epp_cluster *c);
 const struct epp_cluster_stats *epp_cluster_stats(struct epp_cluster *c);
+/* That of reflector <i>. */
+const struct epp_cluster_kind *epp_cluster_kind(struct epp_cluster *c, size_t i);
 
 #endif

@@ -38,6 +38,7 @@ struct epp_reflector {
         enum epp_reflect_state intent; /* after BACKOFF or ABSENT */
         epp_us until;                  /* of BACKOFF or ABSENT */
         bool streaming, synced;
+        epp_us now;                    /* of what is being reported */
         uint64_t numbers;              /* requests so far */
 
         /* The running request. */
@@ -159,6 +160,7 @@ complete(struct epp_reflector *r)
         if (r->synced)
                 r->stats.relists++;
         r->synced = true;
+        r->stats.synced_at = r->now;
         r->short_watches = r->error_events = 0;
         r->trouble = 0;
         r->resync_at = 0; /* set by the next wish, which knows the time */
@@ -205,6 +207,7 @@ on_event(void *ctx, const struct epp_node *event)
         while (t < ARRAY_LEN(types) && !epp_slice_eq(type, epp_slice_str(types[t])))
                 t++;
         r->events++;
+        r->stats.heard_at = r->now;
         if (t == 3) {
                 on_bookmark(r, object);
         } else if (t == ARRAY_LEN(types) ||
@@ -466,9 +469,9 @@ epp_reflector_data(struct epp_reflector *r, uint64_t n, struct epp_slice piece, 
 {
         int ret;
 
-        (void)now;
         if (n != r->request || !n)
                 return 0;
+        r->now = now;
         if (!r->tree)
                 return EPP_ENOMEM;
         r->got_bytes |= piece.n > 0;
@@ -677,6 +680,7 @@ epp_reflector_end(struct epp_reflector *r, uint64_t n, bool ok, epp_us now)
 
         if (n != r->request || !n)
                 return;
+        r->now = now;
         forget_request(r);
         if (r->http == 0 && !r->silent_since)
                 r->silent_since = now;
@@ -724,6 +728,24 @@ int
 epp_reflector_trouble(const struct epp_reflector *r)
 {
         return r->trouble;
+}
+
+const char *
+epp_reflector_name(const struct epp_reflector *r)
+{
+        return r->cfg.name;
+}
+
+bool
+epp_reflector_streams(const struct epp_reflector *r)
+{
+        return r->streaming;
+}
+
+epp_us
+epp_reflector_until(const struct epp_reflector *r)
+{
+        return r->state == EPP_REFLECT_BACKOFF || r->state == EPP_REFLECT_ABSENT ? r->until : 0;
 }
 
 const struct epp_reflect_stats *

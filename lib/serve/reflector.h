@@ -54,21 +54,24 @@ struct epp_reflect_config {
 
 struct epp_reflect_stats {
         uint64_t lists, streamed_lists, watches; /* requests that were answered with 200 */
-        uint64_t events[4];            /* ADDED, MODIFIED, DELETED, BOOKMARK */
+        uint64_t events[4];            /* EPP_REFLECT_EVENTS: ADDED, MODIFIED, DELETED, BOOKMARK */
         uint64_t errors[8];            /* by enum epp_reflect_error */
         uint64_t relists;              /* full enumerations after the first */
         uint64_t broken;               /* objects or events that could not be read */
+        epp_us synced_at, heard_at;    /* last full enumeration, last event; 0: none yet */
 };
 enum epp_reflect_error { EPP_REFLECT_TRANSPORT, EPP_REFLECT_AUTH, EPP_REFLECT_FORBIDDEN,
         EPP_REFLECT_EXPIRED, EPP_REFLECT_BUSY, EPP_REFLECT_SERVER, EPP_REFLECT_FORMAT,
-        EPP_REFLECT_OTHER };
+        EPP_REFLECT_OTHER, EPP_REFLECT_ERRORS };
+#define EPP_REFLECT_EVENTS 4
 
 enum epp_reflect_state {
         EPP_REFLECT_SYNC,
         EPP_REFLECT_WATCH,
         EPP_REFLECT_BACKOFF,
         EPP_REFLECT_ABSENT,
-        EPP_REFLECT_IDLE
+        EPP_REFLECT_IDLE,
+        EPP_REFLECT_STATES
 };
 
 /* Begins IDLE: epp_reflector_target says what to reflect. Returns 0 or EPP_ENOMEM. */
@@ -108,6 +111,12 @@ void epp_reflector_new_credentials(struct epp_reflector *r, epp_us now);
 enum epp_reflect_state epp_reflector_state(const struct epp_reflector *r);
 /* True once an enumeration of the present target was complete. */
 bool epp_reflector_synced(const struct epp_reflector *r);
+/* Of its configuration. */
+const char *epp_reflector_name(const struct epp_reflector *r);
+/* False once this server has refused streamed lists (or they are not to be tried). */
+bool epp_reflector_streams(const struct epp_reflector *r);
+/* When BACKOFF or ABSENT ends; 0 in other states. */
+epp_us epp_reflector_until(const struct epp_reflector *r);
 /* The last HTTP status that was an error, 0 for none since a success. */
 int epp_reflector_trouble(const struct epp_reflector *r);
 const struct epp_reflect_stats *epp_reflector_stats(const struct epp_reflector *r);

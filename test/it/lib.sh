@@ -73,6 +73,17 @@ start_fakekube() {
         [ -z "$kube_ca" ] || kube_scheme=https
         kube=$kube_scheme://127.0.0.1:$kube_port
 }
+# kube_file [USER]: $dir/kubeconfig for that server; USER as YAML, such as "tokenFile: /x"
+kube_file() {
+        cat >"$dir/kubeconfig" <<-YAML
+		apiVersion: v1
+		kind: Config
+		current-context: c
+		clusters: [{name: c, cluster: {server: "$kube"${kube_ca:+, certificate-authority: "$kube_ca"}}}]
+		contexts: [{name: c, context: {cluster: c, user: u}}]
+		users: [{name: u, user: {${1:-token: t}}}]
+		YAML
+}
 # start_envoy OPTIONS of envoy.sh config: its HTTP port is in $http
 start_envoy() {
         sh test/it/envoy.sh config http=0 admin=0 epp="$grpc" "$@" >"$dir/envoy.yaml" || return 1
