@@ -105,10 +105,13 @@ publish(struct epp_pods *p, struct pod *pod)
         if (pod->other)
                 unpublish(p, pod);
         for (size_t i = 0; i < EPP_KPOD_PORTS; i++) {
-                struct epp_slice n = endpoint_name(p, pod, i, name, sizeof(name));
                 bool v6 = pod->ip.n && memchr(pod->ip.p, ':', pod->ip.n);
+                struct epp_slice n;
                 int r;
 
+                if (!((now | pod->published) & 1u << i))
+                        continue; /* most pods of a large pool are not ready */
+                n = endpoint_name(p, pod, i, name, sizeof(name));
                 if (now & 1u << i) {
                         snprintf(addr, sizeof(addr), v6 ? "[" SLICE_FMT "]:%u" : SLICE_FMT ":%u",
                                 SLICE_ARG(pod->ip), p->plan.ports[i]);
@@ -117,7 +120,7 @@ publish(struct epp_pods *p, struct pod *pod)
                                 return r;
                         changed |= r > 0;
                         pod->published |= (uint8_t)(1u << i);
-                } else if (pod->published & 1u << i) {
+                } else {
                         epp_pool_remove(p->pool, n);
                         pod->published &= (uint8_t)~(1u << i);
                         changed = 1;

@@ -35,7 +35,7 @@ epp_scraper_due(struct epp_scraper *s, size_t n, epp_us now)
         s->last = now;
         if (s->credit > most)
                 s->credit = most; /* after a pause nobody is asked twice */
-        due = (size_t)s->credit;
+        due = (size_t)EPP_MIN(s->credit, (double)EPP_SCRAPE_TURN);
         s->credit -= (double)due;
         return due;
 }

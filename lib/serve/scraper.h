@@ -8,6 +8,7 @@
 #include "base/base.h"
 
 #define EPP_SCRAPE_GRAIN_US 1000 /* wake-ups are at least this far apart */
+#define EPP_SCRAPE_TURN 32 /* endpoints due at once: to connect costs up to 90 us, and may fail */
 
 struct epp_scraper {
         epp_us period_us;  /* wanted */
@@ -29,7 +30,8 @@ struct epp_scrape {
 void epp_scraper_init(struct epp_scraper *s, epp_us period_us, double budget);
 /* The period in force for <n> endpoints: the wanted one, or what the budget allows. */
 epp_us epp_scraper_period(const struct epp_scraper *s, size_t n);
-/* How many of <n> endpoints, taken from the ring in order, have their turn now. At most n. */
+/* How many of <n> endpoints, taken from the ring in order, have their turn now. At most n and
+ * EPP_SCRAPE_TURN; the others have it at the next call. */
 size_t epp_scraper_due(struct epp_scraper *s, size_t n, epp_us now);
 /* When to call _due again; <now> is the time of the last _due. */
 epp_us epp_scraper_next(const struct epp_scraper *s, size_t n, epp_us now);
