@@ -3,6 +3,7 @@
 #include "serve/cluster.h"
 
 #include <stdarg.h>
+#include <xxhash.h>
 
 #include "base/map.h"
 #include "serve/pods.h"
@@ -11,6 +12,7 @@
 
 #define SECOND ((epp_us)1000000)
 #define PATIENCE (10 * SECOND) /* for kinds that are not needed, once pool and pods are known */
+#define REJECTED 256 /* bad objects of a kind that are remembered, so that each is named once */
 #define REBUILD (SECOND / 50) /* models are rebuilt no more often: 1,000 take a millisecond */
 
 enum { POOL_V1, POOL_X, PODS, MODELS, OBJECTIVES, OBJECTIVES_X, REWRITES, REWRITES_X, KINDS };
@@ -54,7 +56,8 @@ struct kind {
         unsigned generation;
         bool absent, active;    /* active: it has a target */
         struct epp_cluster_kind stats;
-        char rejected[96];      /* name and version of the last one named in the log */
+        uint64_t rejected[REJECTED]; /* hashes of those named in the log, a ring */
+        unsigned next_rejected;
 };
 
 struct epp_cluster {
@@ -136,15 +139,17 @@ static void
 complain(void *ctx, unsigned line, const char *field, const char *what)
 {
         struct complaint *p = ctx;
-        char id[sizeof(p->k->rejected)];
+        struct kind *k = p->k;
+        uint64_t id = XXH3_64bits_withSeed(p->version.p, p->version.n,
+                XXH3_64bits_withSeed(p->name.p, p->name.n, k->c->cfg.seed));
 
         (void)line;
-        snprintf(id, sizeof(id), SLICE_FMT "/" SLICE_FMT, SLICE_ARG(p->name),
-                SLICE_ARG(p->version));
-        if (p->said || strcmp(id, p->k->rejected) == 0)
+        for (unsigned i = 0; i < REJECTED; i++)
+                p->said |= k->rejected[i] == id;
+        if (p->said)
                 return;
         p->said = true;
-        snprintf(p->k->rejected, sizeof(p->k->rejected), "%s", id);
+        k->rejected[k->next_rejected++ % REJECTED] = id;
         epp_log(p->k->c->cfg.log, EPP_LOG_WARN, "bad_object",
                 LOG_T("kind", kinds[p->k->number].plural), LOG_S("name", p->name),
                 LOG_T("field", field), LOG_T("why", what));
@@ -271,11 +276,12 @@ read_pod(struct kind *k, const struct epp_node *tree, struct epp_kpod *ret)
         const char *why;
 
         if (epp_kpod_decode(tree, ret, &why) < 0) {
-                complain(&p, 0, why, "is missing");
+                complain(&p, 0, why, "is missing or too long");
                 k->stats.rejected++;
                 return false;
         }
-        if (!epp_slice_eq(ret->ns, k->c->cfg.ns)) {
+        if (!epp_slice_eq(ret->ns, k->c->cfg.ns) ||
+                (ret->kind.n && !epp_slice_eq(ret->kind, EPP_SLICE("Pod")))) {
                 k->stats.foreign++;
                 return false;
         }

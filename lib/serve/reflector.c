@@ -76,6 +76,7 @@ item_too_big(void *ctx)
         struct epp_reflector *r = ctx;
 
         r->stats.broken++;
+        r->event_bytes = 0;
         epp_log(r->cfg.log, EPP_LOG_WARN, "object_too_big", LOG_T("kind", r->cfg.name));
 }
 
@@ -636,6 +637,8 @@ static void
 watch_ended(struct epp_reflector *r, epp_us now)
 {
         if (r->code == -1) {
+                /* What cannot be read in a stream would be in the next one too; a list has room. */
+                r->streaming &= r->doing == WATCH || r->marker;
                 back_off(r, EPP_REFLECT_FORMAT, EPP_REFLECT_SYNC, 0, now);
         } else if (r->events == 0 && now - r->began < SHORT_WATCH) {
                 bool often = ++r->short_watches >= SHORT_WATCHES;
@@ -692,7 +695,7 @@ epp_reflector_end(struct epp_reflector *r, uint64_t n, bool ok, epp_us now)
                 list_ended(r, ok && !midway, now);
         else if (r->failed)
                 watch_failed(r, now);
-        else if (r->doing == STREAM && !r->marker)
+        else if (r->doing == STREAM && !r->marker && r->code != -1)
                 back_off(r, EPP_REFLECT_TRANSPORT, EPP_REFLECT_SYNC, 0, now);
         else
                 watch_ended(r, now);

@@ -3,6 +3,8 @@
 
 #include "base/addr.h"
 
+#define NAME_MAX_BYTES 253 /* endpoints are named after pods, in buffers of a size */
+
 static const struct epp_jkeep annotations[] = {{"k8s.io/initial-events-end", NULL},
         {"llm-d.ai/active-ports", NULL}, {"inference.networking.k8s.io/active-ports", NULL},
         {NULL, NULL}};
@@ -70,6 +72,12 @@ read_active(struct epp_kpod *p, const struct epp_node *notes)
         }
 }
 
+static bool
+fits(struct epp_slice s)
+{
+        return s.n > 0 && s.n <= NAME_MAX_BYTES;
+}
+
 int
 epp_kpod_decode(const struct epp_node *object, struct epp_kpod *ret, const char **why)
 {
@@ -80,9 +88,10 @@ epp_kpod_decode(const struct epp_node *object, struct epp_kpod *ret, const char 
                 .ns = text(meta, "namespace"),
                 .uid = text(meta, "uid"),
                 .version = text(meta, "resourceVersion"),
-                .ip = text(state, "podIP")};
-        *why = !ret->name.n ? "metadata.name" : !ret->uid.n ? "metadata.uid"
-             : !ret->version.n ? "metadata.resourceVersion" : NULL;
+                .ip = text(state, "podIP"),
+                .kind = text(object, "kind")};
+        *why = !fits(ret->name) ? "metadata.name" : !fits(ret->uid) ? "metadata.uid"
+             : !fits(ret->version) ? "metadata.resourceVersion" : NULL;
         if (*why)
                 return EPP_EINVAL;
         if (!epp_is_ip(ret->ip))

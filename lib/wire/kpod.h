@@ -9,6 +9,7 @@
 /* All text is lent by the tree. */
 struct epp_kpod {
         struct epp_slice name, ns, uid, version, ip;
+        struct epp_slice kind; /* empty in lists */
         bool ready;       /* the first condition of type Ready says True */
         bool terminating; /* deletionTimestamp is set */
         bool restricted;  /* an active-ports annotation is there: */
@@ -19,8 +20,9 @@ struct epp_kpod {
 /* What a reflector must keep of pods. */
 extern const struct epp_jkeep epp_kpod_keep[];
 
-/* Reads a Pod. Returns 0, or EPP_EINVAL and a word in *why (borrowed): name, uid or version are
- * missing. An ip that is no IP literal is left empty. */
+/* Reads a Pod. Returns 0, or EPP_EINVAL and a field in *why (borrowed): name, uid or version are
+ * missing, no text, or longer than an API server lets them be (253 bytes). An ip that is no IP
+ * literal is left empty. */
 EPP_MUSTUSE int epp_kpod_decode(
         const struct epp_node *object, struct epp_kpod *ret, const char **why);
 

@@ -259,6 +259,51 @@ START_TEST(pods_of_a_pool)
 END_TEST
 
 /* What is remembered of an endpoint: 9, 10, 13, 27. */
+/* What no API server would let in is left out alone, counted, and named once. */
+START_TEST(bad_pods)
+{
+        static const char *const rows[] = {
+                "{}", "7", "[]", "\"text\"", "{\"metadata\":\"text\"}", "{\"metadata\":[1]}",
+                "{\"metadata\":{\"name\":{\"a\":1},\"namespace\":\"n\",\"uid\":\"1\","
+                "\"resourceVersion\":\"5\"}}",
+                "{\"metadata\":{\"name\":null,\"namespace\":\"n\",\"uid\":\"1\",\"resourceVersion\":\"5\"}}",
+                "{\"metadata\":{\"name\":\"e\",\"namespace\":\"n\",\"uid\":[],\"resourceVersion\":\"5\"}}",
+        };
+        static char pod[2000], name[400];
+        uint64_t bad;
+
+        started(POD("a", "1", "1", "10.0.0.1", "True", ""));
+        memset(name, 'n', sizeof(name) - 1);
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+                event(PODS, "ADDED", rows[i]);
+        bad = epp_cluster_stats(c)->rejected;
+        ck_assert_uint_ge(bad, 3); /* the others have no version: the reflector counts them */
+        *lines = 0;
+        for (int i = 0; i < 3; i++) {
+                snprintf(pod, sizeof(pod), "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"n\","
+                        "\"uid\":\"1\",\"resourceVersion\":\"6\"},\"status\":{\"podIP\":\"1.1.1.1\","
+                        "\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}}", name);
+                event(PODS, "ADDED", i == 1 ? "{\"metadata\":{\"name\":\"y\",\"namespace\":\"n\","
+                        "\"resourceVersion\":\"6\"}}" : pod);
+        }
+        ck_assert_uint_eq(epp_cluster_stats(c)->rejected, bad + 3);
+        ck_assert_ptr_nonnull(strstr(lines, "metadata.name"));
+        ck_assert_ptr_null(strstr(strstr(lines, "metadata.name") + 1, "metadata.name"));
+        bad = epp_cluster_stats(c)->foreign;
+        event(PODS, "ADDED", "{\"kind\":\"Secret\"," META("e", "1", "7", "") ",\"status\":{\"podIP\":"
+                "\"1.1.1.1\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}}");
+        ck_assert_uint_eq(epp_cluster_stats(c)->foreign, bad + 1);
+        event(PODS, "MODIFIED", "{" META("a", "1", "8", "") ",\"status\":[]}");
+        ck_assert_str_eq(endpoints(), ""); /* without a Ready condition it is none */
+        event(PODS, "MODIFIED", "{" META("a", "1", "9", "") ",\"status\":{\"podIP\":7,\"conditions\":"
+                "[1,\"x\",null,{\"type\":[]},{\"type\":\"Ready\",\"status\":true}]}}");
+        ck_assert_str_eq(endpoints(), "");
+        event(PODS, "MODIFIED", POD("a", "1", "10", "10.0.0.1", "True", ""));
+        ck_assert_str_eq(endpoints(), "a-rank-0=10.0.0.1:8000 ");
+        stop();
+}
+END_TEST
+
 START_TEST(identity)
 {
         started(POD("a", "1", "1", "10.0.0.1", "True", ""));
@@ -615,6 +660,6 @@ START_TEST(by_selector)
 }
 END_TEST
 
-UNIT_MAIN("cluster", pods_of_a_pool, identity, ports, selector_changes, pool_goes_and_comes, groups,
-        the_models, rewrites_and_objectives, readiness, wait_ends_with_pool, absent_once,
+UNIT_MAIN("cluster", pods_of_a_pool, bad_pods, identity, ports, selector_changes, pool_goes_and_comes,
+        groups, the_models, rewrites_and_objectives, readiness, wait_ends_with_pool, absent_once,
         list_repairs, by_selector)

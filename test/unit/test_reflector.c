@@ -122,6 +122,8 @@ static const struct {
         { "#90 a streamed list is cut", true,
                 "?sendInitialEvents|200|" EV(
                         "ADDED", "a", "3") "|x|#begin +a |~1700|?sendInitialEvents" },
+        { "a streamed list that cannot be read", true,
+                "?sendInitialEvents|200|{\"type\":]|#begin |@790|~900|?limit=500" },
         { "a streamed list that does not begin", true,
                 "?sendInitialEvents|200|@9900|~200|?limit=500" },
         { "#80 resume from a bookmark", false,
