@@ -12,6 +12,7 @@
 
 #include "daemon/admin.h"
 #include "daemon/conn.h"
+#include "daemon/lease.h"
 #include "daemon/opt.h"
 #include "daemon/pages.h"
 #include "daemon/scrape.h"
@@ -37,6 +38,7 @@ struct eppd {
         struct epp_director director; /* holds the models */
         struct sources *sources; /* endpoints and objects from flags and files, or ... */
         struct watch *watch;     /* ... from an API server */
+        struct lease *lease;     /* NULL: no election */
         struct sources_stats source_stats;
         struct scrapes *scrapes;
         struct scrape_stats scrape_stats;
@@ -146,6 +148,9 @@ update_ready(void *ctx)
         if (d->drain_until) {
                 ready = false;
                 d->why = "draining";
+        } else if (ready && d->lease && !lease_leading(d->lease)) {
+                ready = false; /* and what comes all the same is routed */
+                d->why = lease_why(d->lease);
         }
         if (epp_health_ready(d->health) == ready)
                 return;
@@ -163,12 +168,19 @@ static bool
 start_source(struct eppd *d, uint64_t key)
 {
         const struct opt *o = &d->opt;
+        bool local = o->endpoint.n || *o->endpoints_file;
 
         d->why = "starting";
-        if (o->endpoint.n || *o->endpoints_file)
+        if (local && o->ha_election)
+                return no_start("--ha-enable-leader-election needs an API server, which is not "
+                                "spoken to with --endpoint or --endpoints-file");
+        if (local)
                 return sources_new(d->base, o, &d->director, key, &d->log, &d->source_stats,
                                &d->sources) == 0;
-        return watch_new(d->base, o, &d->director, key, &d->log, update_ready, d, &d->watch) == 0;
+        return watch_new(d->base, o, &d->director, key, &d->log, update_ready, d, &d->watch) == 0 &&
+               (!o->ha_election || lease_new(d->base, o, watch_api(d->watch),
+                                           watch_namespace(d->watch), key, &d->log, update_ready, d,
+                                           &d->lease) == 0);
 }
 
 static bool
@@ -245,25 +257,28 @@ start_listeners(struct eppd *d)
                 return false;
         d->pages = (struct pages){ d->pool, &d->director, d->health, &d->h2_stats,
                 &d->stream_stats, &d->source_stats, &d->scrape_stats, d->scrapes, d->watch,
-                &d->why };
+                &d->why, d->lease };
         r = admin_new(d->base, o->bind_address, o->metrics_port, pages_table, PAGES, &d->pages,
                 &d->log, &d->admin);
         return r == 0 || no_start("cannot listen on %s port %u: %s", o->bind_address,
                 o->metrics_port, why_not(r));
 }
 
-/* Runs every DRAIN_STEP_US while draining: leaves when no stream has run for a while. */
+/* Runs every DRAIN_STEP_US while draining: leaves when no stream has run for a while and the lease
+ * is given up. */
 static void
 on_drain(evutil_socket_t fd, short what, void *user)
 {
         struct eppd *d = user;
         struct timeval step = { 0, DRAIN_STEP_US };
         epp_us now = loop_now(d->base);
+        bool done;
 
         (void)fd, (void)what;
         if (listener_calls(d->grpc))
                 d->quiet_since = now;
-        if (now - d->quiet_since >= DRAIN_QUIET_US || now >= d->drain_until) {
+        done = now - d->quiet_since >= DRAIN_QUIET_US && (!d->lease || lease_released(d->lease));
+        if (done || now >= d->drain_until) {
                 listener_shutdown(d->grpc, true);
                 event_base_loopbreak(d->base);
         } else {
@@ -288,6 +303,8 @@ on_signal(evutil_socket_t sig, short what, void *user)
         d->quiet_since = loop_now(d->base);
         d->drain_until = d->quiet_since + d->opt.drain_timeout;
         update_ready(d);
+        if (d->lease)
+                lease_release(d->lease);
         listener_shutdown(d->grpc, false);
         evtimer_add(d->drain, &soon);
 }
@@ -335,6 +352,7 @@ finish(struct eppd *d)
         for (size_t i = 0; i < ARRAY_LEN(events); i++)
                 if (events[i])
                         event_free(events[i]);
+        lease_free(d->lease);
         watch_free(d->watch);
         scrapes_free(d->scrapes);
         sources_free(d->sources);

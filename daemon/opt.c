@@ -25,8 +25,7 @@ static const struct row rows[] = {
 };
 
 /* Flags of today's picker whose feature is not built: refused by name, never ignored. */
-static const char *const unbuilt[] = { "config-file", "config-text",
-        "ha-enable-leader-election", "ha-lease-name", "enable-pprof",
+static const char *const unbuilt[] = { "config-file", "config-text", "enable-pprof",
         "metrics-client-cert-auth", "tls-min-version", "tls-cipher-suites", "endpoint-dns",
         "emit-endpoint-scores", "enable-flow-control" };
 /* Flags that only ask for what is so anyway, with the values that ask for it. */

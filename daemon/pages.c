@@ -190,6 +190,19 @@ host_name(const struct pages *p, size_t i)
         return host ? host + 3 : url;
 }
 
+static size_t
+count_leases(const struct pages *p)
+{
+        return p->lease != NULL;
+}
+
+static const char *
+lock_name(const struct pages *p, size_t i)
+{
+        (void)i;
+        return lease_name(p->lease);
+}
+
 /* The labels of stat.def: one sample per value. Those of endpoint are the pool's. With <second>
  * there is one per pair, numbered value * n2 + value of the second; with <also> the value names
  * several labels at once. */
@@ -207,6 +220,7 @@ static const struct label {
   label_endpoint = { "endpoint", 0, NULL, NULL, NULL, 0, NULL, NULL },
   label_state = { .name = "state", .n = EPP_LOAD_MISSING + 1, .value = state_name },
   label_error_code = { .name = "error_code", .n = EPP_REF_COUNT, .value = error_code_name },
+  label_name = { .name = "name", .count = count_leases, .value = lock_name },
   label_result = { .name = "result", .n = FETCH_RESULTS, .value = result_name },
   label_callback = { .name = "callback", .n = SPAN_KINDS, .value = callback_name },
   label_kind = { .name = "kind", .count = count_kinds, .value = kind_name },

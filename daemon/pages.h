@@ -3,6 +3,7 @@
 #define EPPD_PAGES_H
 
 #include "daemon/admin.h"
+#include "daemon/lease.h"
 #include "daemon/scrape.h"
 #include "daemon/sources.h"
 #include "daemon/span.h"
@@ -21,6 +22,7 @@ struct pages {
         const struct scrapes *scrapes;
         struct watch *watch;    /* NULL: no API server */
         const char *const *why; /* not ready, for people */
+        const struct lease *lease; /* NULL: no election */
 };
 
 #define PAGES 3

@@ -18,7 +18,7 @@ flow 4
 serve 5
 EOT
 # HEADER OWNER...: who may include it; * is all of lib. What has no row is not for lib.
-# time.h is in log.c for gmtime_r and nothing else: the clock functions are refused below.
+# time.h is in log.c and lease.c for gmtime_r and nothing else: the clock functions are refused below.
 cat >"$dir/owners" <<EOT
 emmintrin.h *
 errno.h *
@@ -34,9 +34,9 @@ stdlib.h *
 string.h *
 xxhash.h *
 arpa/inet.h lib/base/addr.c
-time.h lib/base/log.c
+time.h lib/base/log.c lib/serve/lease.c
 nghttp2/nghttp2.h lib/serve/h2.c
-jansson.h daemon/exec_credential.c
+jansson.h lib/serve/lease.c daemon/exec_credential.c
 yaml.h lib/wire/yaml.c
 curl/curl.h daemon/fetch.c
 EOT
