@@ -9,8 +9,7 @@ import yaml
 
 # Flags that manifests and README name and the coming Kubernetes source brings. This is the only
 # such list; a flag that eppd knows must leave it, and with the last one the note in k8s/README.md.
-PENDING = ["ha-enable-leader-election", "ha-lease-name", "pool-group", "endpoint-selector",
-           "endpoint-target-ports", "kubeconfig", "metrics-endpoint-auth"]
+PENDING = ["metrics-endpoint-auth"]
 
 EPPD = sys.argv[2]
 INFERENCE = {
