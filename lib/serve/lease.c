@@ -12,6 +12,8 @@
 #include <jansson.h>
 #include <time.h>
 
+#include "base/buf.h"
+
 #define SECOND ((epp_us)1000000)
 #define FAR (3600 * SECOND)
 #define RELEASE_LIMIT (10 * SECOND)
@@ -21,10 +23,10 @@
 #define IDENTITY_MAX 320
 
 enum step {
-        TRY, /* FAST or LOOK */
-        FAST, /* PUT over what we wrote last */
-        LOOK, /* GET */
-        TAKE, /* PUT or POST after it */
+        TRY,   /* FAST or LOOK */
+        FAST,  /* PUT over what we wrote last */
+        LOOK,  /* GET */
+        TAKE,  /* PUT or POST after it */
         PROBE, /* does anybody answer? */
         RELEASE_LOOK,
         RELEASE_PUT
@@ -49,7 +51,7 @@ struct epp_lease {
         epp_us try_began;
         epp_us round_began; /* first try since the last renewal, 0: none yet */
         epp_us release_until;
-        char *body;         /* of the running request */
+        struct epp_buf body; /* of the running request */
 
         uint64_t slow_renewals;
         int complained;     /* the trouble last logged, 0: none, -1: no answer, else HTTP */
@@ -139,6 +141,14 @@ new_object(const struct epp_lease *l)
                 "kind", "Lease", "metadata", "name", l->name, "namespace", l->ns, "spec");
 }
 
+static int
+add_to_body(const char *text, size_t n, void *ctx)
+{
+        struct epp_lease *l = ctx;
+
+        return epp_buf_append(&l->body, epp_slice(text, n)) < 0 ? -1 : 0;
+}
+
 /* The object with our changes, into l->draft and l->body: what others put there stays. */
 static bool
 make_draft(struct epp_lease *l, bool release, epp_wall wall)
@@ -160,10 +170,9 @@ make_draft(struct epp_lease *l, bool release, epp_wall wall)
         if (!ours)
                 ok = ok && json_object_set_new(spec, "leaseTransitions", json_integer(turns)) == 0;
         json_decref(l->draft);
-        free(l->body);
         l->draft = d;
-        l->body = ok ? json_dumps(d, JSON_COMPACT) : NULL;
-        return l->body != NULL;
+        epp_buf_drain(&l->body, epp_buf_len(&l->body));
+        return ok && json_dump_callback(d, add_to_body, l, JSON_COMPACT) == 0;
 }
 
 /* ---- leadership ---- */
@@ -436,7 +445,7 @@ make_request(struct epp_lease *l, epp_wall wall, struct epp_lease_wish *w)
         if (write && !make_draft(l, l->step == RELEASE_PUT, wall))
                 return false;
         w->method = create ? EPP_LEASE_POST : write ? EPP_LEASE_PUT : EPP_LEASE_GET;
-        w->body = write ? epp_slice_str(l->body) : epp_slice(NULL, 0);
+        w->body = write ? epp_buf_slice(&l->body) : epp_slice(NULL, 0);
         snprintf(l->path, sizeof(l->path), "/apis/coordination.k8s.io/v1/namespaces/%s/leases%s%s",
                 l->ns, create ? "" : "/", create ? "" : l->name);
         w->path = l->step == PROBE ? "/version" : l->path;
@@ -520,7 +529,7 @@ epp_lease_free(struct epp_lease *l)
         json_decref(l->object);
         json_decref(l->record);
         json_decref(l->draft);
-        free(l->body);
+        epp_buf_fini(&l->body);
         free(l);
 }
 

@@ -4,6 +4,7 @@
 #include "fail/alloc.h"
 #include "serve/endpoints.h"
 #include "serve/health.h"
+#include "serve/lease.h"
 #include "serve/objects.h"
 #include "sim/envoy.h"
 #include "sim/play.h"
@@ -217,10 +218,70 @@ drive_health(void)
         return NULL;
 }
 
+/* ---- a lease: won, renewed, lost in between, given back ---- */
+
+static void
+on_leading(void *ctx, bool leading)
+{
+        *(bool *)ctx = leading;
+}
+
+/* What the server says to the n-th request; it keeps nothing but the version. */
+static int
+lease_reply(const struct epp_lease_wish *w, int n, struct epp_slice *ret)
+{
+        static const struct epp_slice mine = EPP_SLICE("{\"metadata\":{\"name\":\"l\","
+                "\"resourceVersion\":\"1\",\"labels\":{\"a\":\"b\"}},\"spec\":{"
+                "\"holderIdentity\":\"me\",\"leaseDurationSeconds\":15}}");
+
+        *ret = mine;
+        if (n == 0)
+                return 404;
+        return w->method == EPP_LEASE_PUT && n % 4 == 3 ? 409 : 200;
+}
+
+static const char *
+drive_lease(void)
+{
+        static const struct epp_log quiet = { .level = EPP_LOG_ERROR };
+        bool leading = false;
+        struct epp_lease_config cfg = { .ns = EPP_SLICE("n"), .name = EPP_SLICE("l"),
+                .identity = EPP_SLICE("me"), .duration = 15000000, .renew_deadline = 10000000,
+                .retry = 2000000, .log = &quiet, .changed = on_leading, .ctx = &leading };
+        struct epp_lease *l;
+        struct epp_lease_wish w;
+        struct epp_slice reply;
+        epp_us now = 1;
+        const char *why = NULL;
+
+        if (ARMED(epp_lease_new(&cfg, &l)) < 0)
+                return NULL;
+        for (int n = 0, turns = 0; turns < 60 && !epp_lease_released(l, now); turns++) {
+                alloc_arm();
+                if (turns == 40)
+                        epp_lease_release(l, now);
+                epp_lease_wish(l, now, 1, &w);
+                if (w.method) {
+                        int http = lease_reply(&w, n++, &reply);
+
+                        epp_lease_answer(l, http, reply, now);
+                }
+                alloc_disarm();
+                if (!w.method && w.at <= now)
+                        why = "no time goes by";
+                now = w.method ? now : w.at;
+                if (leading != epp_lease_leading(l))
+                        why = "a change was not told";
+        }
+        epp_lease_free(l);
+        return why;
+}
+
 const struct drive drives[] = {
         { "an endpoints file read, edited and read again", drive_endpoints },
         { "object files", drive_objects },
         { "a metrics page of vLLM", drive_page },
         { "the health service", drive_health },
+        { "a lease", drive_lease },
         { NULL, NULL },
 };

@@ -10,6 +10,7 @@
  *   %<ms>       time goes on; every request gets the last answer again, none may be a PUT or POST
  *               but where there was no answer
  *   +<ms>       time goes on while a request runs
+ *   T<ms>       the time that the running request has
  *   L F         we lead, follow            H<A>   A holds it, as we know
  *   R           it is to be released       D d    that is done, is not yet
  * Then two machines over one object, with clocks and an API server that go wrong. */
@@ -123,6 +124,13 @@ static const struct {
                 TAKEN FAILS("500", "503") FAILS("500", "503") FAILS("500", "503") RENEWS
                 FAILS("500", "503") FAILS("500", "503") FAILS("500", "503") FAILS("500", "503")
                 RENEWS },
+        { "a request has 5 s, or what is left of the 10", false,
+                "?GET|T5000|404|?POST|T5000|=|" LATER "?PUT|T5000|+5000|!|?GET leases|T5000|+2000|500|"
+                "L|?PUT|T3000|+2500|500|?GET|T500|+500|500|~10|F" },
+        { "asking whether anybody answers has 2 s", false,
+                TAKEN LATER "?PUT|!|?GET leases|!|?GET /version|T2000|!|L" },
+        { "giving it back, what is left of its 10", false,
+                TAKEN "R|?GET|T5000|+5000|503|~1010|?GET|T4000" },
         { "once lost, won again when the lease is still ours", false,
                 TAKEN LATER "?PUT|403|?GET|403|F|@1990|~4500|?PUT|=|L|" RENEWS },
         { "no answer at all: asked whether anybody answers", false, TAKEN SILENT SILENT RENEWS },
@@ -276,6 +284,10 @@ step(const char *word, const char *last, const char *where)
                 break;
         case '+':
                 now += strtol(word + 1, NULL, 10) * 1000;
+                break;
+        case 'T':
+                ck_assert_msg(asked.timeout_ms == strtoul(word + 1, NULL, 10), "%s: %u ms", where,
+                        asked.timeout_ms);
                 break;
         case 'L':
         case 'F':
