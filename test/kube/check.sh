@@ -1,6 +1,6 @@
 #!/bin/sh
 # check.sh - eppd against a real API server, real Envoy in front, simulated model servers as the pods.
-# eppd runs under its own ServiceAccount with no more rights than rbac.yaml gives.
+# eppd runs under its own ServiceAccount with no more rights than k8s/base gives.
 . test/kube/lib.sh
 need_kube || exit 0
 envoy=$(sh test/it/envoy.sh get) || { skip "no Envoy can be had here: every test of this file"; exit 0; }
@@ -9,7 +9,7 @@ envoy=$(sh test/it/envoy.sh get) || { skip "no Envoy can be had here: every test
 port=$(kobj ports 1)
 start_sim --servers 8 --port "$port" --base 127.0.1.1 || exit 1 # without adapters: no pod is preferred
 start_kube || exit 1
-crds && namespace serving && apply test/kube/rbac.yaml || exit 1
+crds && namespace serving && apply k8s/base/account.yaml || exit 1
 echo "# API server: $(kube GET /version | json gitVersion), $(kube_memory) MiB"
 
 pool() { # APP
@@ -191,7 +191,7 @@ check "a pod is deleted" pod_delete vllm-4
 check "one is added" pod vllm-7 127.0.1.7 app=vllm True
 check "a model is added" model late late Standard
 check "the endpoints are right within 5 s" soon 5 pods "1 2 3 7"
-check "the models are" soon 1 answers 200 late
+check "the models are" soon 5 answers 200 late
 
 # changes that no watch can tell: eppd is stopped, and the server forgets its events
 kill -STOP "$eppd_pid"
@@ -215,7 +215,7 @@ sleep 3
 check "nothing is known of that, and nothing is lost" pods "1 2 3 4"
 check "it stays ready" readyz 200
 check "no request failed" load_ends
-check "eppd gets its rights back" apply test/kube/rbac.yaml
+check "eppd gets its rights back" apply k8s/base/account.yaml
 check "it knows of the pod" soon 40 pods "1 2 4"
 
 # the token is rotated
@@ -251,5 +251,31 @@ old_pool() {
 check "the pool is created, in the older API" old_pool
 check "its pods are the endpoints" soon 40 pods "5 6"
 check "it is ready" soon 2 readyz 200
+check "eppd ends well" stop "$eppd_pid"
+
+# the original's Deployment with this image: its arguments, its pool, its namespace, its probe
+ns=default
+apply k8s/base/account.yaml && sa_token eppd >"$dir/token" && kubeconfig "$dir/kubeconfig" "@$dir/token" || exit 1
+original_pool() {
+        applied <<-YAML
+		apiVersion: inference.networking.x-k8s.io/v1alpha2
+		kind: InferencePool
+		metadata: {name: vllm-llama3-8b-instruct}
+		spec:
+		  targetPortNumber: $port
+		  selector: {app: vllm-llama3-8b-instruct}
+		  extensionRef: {name: vllm-llama3-8b-instruct-epp}
+		YAML
+}
+check "the original's pool" original_pool
+for i in 1 2 3; do pod "original-$i" "127.0.1.$i" app=vllm-llama3-8b-instruct True || exit 1; done
+export KUBECONFIG="$dir/kubeconfig"
+# shellcheck disable=SC2046
+check "eppd starts with the original's arguments" start_eppd $(grep -v '^#' test/data/original-args.txt)
+unset KUBECONFIG
+check "it becomes ready" soon 20 readyz 200
+originals() { same "original-1 original-2 original-3" "$(names)"; }
+check "with the pods of the pool" soon 5 originals
+check "it says which older spellings it was given" grep -q 'poolName' "$dir/eppd.log"
 check "eppd ends well" stop "$eppd_pid"
 finish

@@ -108,6 +108,37 @@ refused() { ! apply "$dir/dry.yaml" dryRun=All; }
 check "a dry run refuses what a run would" refused
 check "by name" grep -q 'lowercase RFC 1123' "$dir/applied"
 
+# k8s/ as it is written; what only kustomize reads is left to test/it/manifests.sh
+strictly='dryRun=All&fieldValidation=Strict'
+manifests() { # FILE: a check for each object in it
+        kobj docs "$1" "$ns" >"$dir/manifest"
+        [ -s "$dir/manifest" ] || not_ok "$1 has objects"
+        while IFS="$(printf '\t')" read -r url object; do
+                what="$1: ${url##*/serving/}"
+                printf '%s' "$object" >"$dir/object"
+                case $(code GET "${url%/*}") in
+                404) skip "$what: the server has no such kind here" ;;
+                *) check "$what is accepted" kube PATCH "$url?fieldManager=test&$strictly" "$dir/object" apply ;;
+                esac
+        done <"$dir/manifest"
+}
+for f in k8s/base/*.yaml k8s/ha/lease.yaml k8s/example/*.yaml; do
+        case $f in
+        */kustomization.yaml) ;;
+        *) manifests "$f" ;;
+        esac
+done
+deployment=$(collection deployments apps/v1)/eppd
+patched() { # FILE TYPE FIELD WANT: a patch of k8s/ha on the Deployment of k8s/base
+        /usr/bin/python3 -c 'import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))' "$1" |
+                kube PATCH "$deployment?$strictly" - "$2" >"$dir/patched" || { cat "$dir/patched"; return 1; }
+        same "$4" "$(json "$3" <"$dir/patched" | tail -n 1)"
+}
+check "the Deployment of k8s/base is created" apply k8s/base/deployment.yaml
+check "k8s/ha/deployment.yaml patches it" patched k8s/ha/deployment.yaml strategic spec.replicas 2
+check "so does k8s/ha/args.yaml" patched k8s/ha/args.yaml json 'spec.template.spec.containers.0.args.*' \
+        --ha-enable-leader-election=true
+
 # lists
 for i in 1 2 3 4 5; do pod "c$i" "127.0.2.$i" app=paged True; done
 page() { kube GET "$pods?limit=2$1" >"$dir/page$2"; }
@@ -134,7 +165,8 @@ check "a watch ends cleanly after its timeoutSeconds" kube GET "$pods?watch=1&ti
 check "no token is a stranger: 403" same 403 "$(as '' code GET "$pods")"
 check "an unknown token is 401" same 401 "$(as wrong code GET "$pods")"
 check "no rights are 403" same 403 "$(as nobody-token code GET "$pods")"
-check "eppd's role" apply test/kube/rbac.yaml
+check "eppd's rights, as k8s/base gives them" apply k8s/base/account.yaml
+check "and k8s/ha" apply k8s/ha/lease.yaml
 token=$(sa_token eppd)
 granted() { same 200 "$(as "$token" code GET "$1")"; }
 until_ok 5 granted "$pods"
@@ -189,7 +221,7 @@ check "from then on: 403" soon 5 denied GET "$pods"
 relabel b note=0
 goes_on() { grep -q '"note":"0"' "$dir/open"; }
 check "but a watch that is open goes on" soon 5 goes_on
-check "the binding comes back" apply test/kube/rbac.yaml
+check "the binding comes back" apply k8s/base/account.yaml
 check "from then on: 200" soon 5 granted "$pods"
 bound=$(sa_token eppd session)
 check "a token bound to a secret" same 200 "$(as "$bound" code GET "$pods")"

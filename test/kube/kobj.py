@@ -23,6 +23,13 @@ KINDS = {
     "ClusterRole": ("clusterroles", False),
     "ClusterRoleBinding": ("clusterrolebindings", False),
     "CustomResourceDefinition": ("customresourcedefinitions", False),
+    "Service": ("services", True),
+    "Deployment": ("deployments", True),
+    "PodDisruptionBudget": ("poddisruptionbudgets", True),
+    "NetworkPolicy": ("networkpolicies", True),
+    "Gateway": ("gateways", True),
+    "HTTPRoute": ("httproutes", True),
+    "DestinationRule": ("destinationrules", True),
     "InferencePool": ("inferencepools", True),
     "InferenceModel": ("inferencemodels", True),
     "InferenceObjective": ("inferenceobjectives", True),
@@ -50,10 +57,10 @@ def docs(path, namespace):
         for obj in yaml.load_all(f, Loader=loader(yaml)):
             for o in obj["items"] if obj and obj.get("kind") == "List" else [obj]:
                 if o:
-                    # As kustomize's namespace does: a cluster-wide binding names its account's namespace.
+                    # As kustomize's namespace does: the accounts that bindings name are those of NS.
                     for subject in o.get("subjects") or []:
                         if subject["kind"] == "ServiceAccount":
-                            subject.setdefault("namespace", namespace)
+                            subject["namespace"] = namespace
                     print(url(o, namespace) + "\t" + json.dumps(o))
 
 

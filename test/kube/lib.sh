@@ -5,6 +5,7 @@
 #   kube GET /api/v1/namespaces    as admin; fails on a status of 400 and above
 #   stop_kube; restart_kube [FLAG...]   killed, and started again on its data and port
 #
+# KUBE_FLAGS in the environment: flags for every start of kube-apiserver.
 # Objects live in the namespace $ns. Everything ends with the script.
 . test/it/lib.sh
 ns=default
@@ -68,12 +69,13 @@ restart_kube() { # FLAG...: in addition to the usual ones, for this start
 }
 launch_kube() { # without waiting
         stop_kube
+        # shellcheck disable=SC2086 # flags without blanks
         "$apiserver" --etcd-servers="$etcd_url" --bind-address=127.0.0.1 --advertise-address=127.0.0.1 \
                 --secure-port="$kube_port" --cert-dir="$kubedir/certs" --service-cluster-ip-range=10.0.0.0/24 \
                 --service-account-key-file="$kubedir/sa.pub" --service-account-signing-key-file="$kubedir/sa.key" \
                 --service-account-issuer=https://kubernetes.default.svc --token-auth-file="$kubedir/tokens.csv" \
                 --authorization-mode=RBAC --disable-admission-plugins=ServiceAccount --allow-privileged=true \
-                "$@" >>"$kubedir/apiserver.log" 2>&1 &
+                ${KUBE_FLAGS:-} "$@" >>"$kubedir/apiserver.log" 2>&1 &
         apiserver_pid=$!
 }
 kube_up() {
@@ -88,12 +90,13 @@ stop_kube() {
 }
 kube_memory() { awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$apiserver_pid/status"; } # MiB
 
-# kube METHOD PATH [BODY-FILE or -] [strategic|merge|apply]: the answer's body; $status is its code.
+# kube METHOD PATH [BODY-FILE or -] [strategic|merge|json|apply]: the answer's body; $status is its code.
 # Not as "curl/...": for that the server would pretty-print.
 kube() {
         case ${4:-} in
         strategic) kube_type=application/strategic-merge-patch+json ;;
         merge) kube_type=application/merge-patch+json ;;
+        json) kube_type=application/json-patch+json ;;
         apply) kube_type=application/apply-patch+yaml ;;
         *) kube_type=application/json ;;
         esac
