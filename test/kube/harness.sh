@@ -38,7 +38,9 @@ check "a label goes out of the selector" relabel a app=other,tier-
 check "the object says so" same '{"app": "other"}' "$(kube GET "$pods/a" | json metadata.labels)"
 check "and in" relabel a app=vllm
 check "graceful deletion" pod_delete a graceful
-check "leaves the object, marked, still Ready" same True "$(kube GET "$pods/a" | json metadata.deletionTimestamp | grep -q Z && condition a)"
+marked() { kube GET "$pods/a" | json metadata.deletionTimestamp | grep -q Z; }
+check "leaves the object, marked" marked
+check "still Ready" same True "$(condition a)"
 check "deletion at once" pod_delete a
 check "leaves nothing" same 404 "$(code GET "$pods/a")"
 seen_all() { same 'ADDED a
@@ -93,7 +95,8 @@ object=$(collection inferencepools $k8s)/pool
 check "apply creates" pool 8000
 uid=$(kube GET "$object" | json metadata.uid)
 check "apply updates" pool 8001
-check "the object is the same" same "$uid 8001" "$(kube GET "$object" | json metadata.uid) $(kube GET "$object" | json 'spec.targetPorts.*.number')"
+of_object() { kube GET "$object" | json "$1"; }
+check "the object is the same" same "$uid 8001" "$(of_object metadata.uid) $(of_object 'spec.targetPorts.*.number')"
 check "a List is taken apart" same 200 "$(code GET "$(collection inferencemodels $x_k8s)/model")"
 cat >"$dir/dry.yaml" <<'YAML'
 apiVersion: inference.networking.k8s.io/v1
@@ -151,7 +154,8 @@ paging() {
 check "pages of two hold all six" paging
 rv() { json metadata.resourceVersion <"$1"; }
 relabel b note=1
-check "every page has the version of the first" same "$(rv "$dir/page1") $(rv "$dir/page1")" "$(rv "$dir/page2") $(rv "$dir/page3")"
+check "every page has the version of the first" same "$(rv "$dir/page1") $(rv "$dir/page1")" \
+        "$(rv "$dir/page2") $(rv "$dir/page3")"
 check "the rest is counted" same 4 "$(json metadata.remainingItemCount <"$dir/page1")"
 page '&labelSelector=app%3Dpaged' 4
 check "with a selector it is not" same '' "$(json metadata.remainingItemCount <"$dir/page4")"
@@ -204,7 +208,8 @@ review() { # TOKEN
                 as "$token" kube POST /apis/authentication.k8s.io/v1/tokenreviews - >"$dir/review"
 }
 check "it has a token reviewed" review nobody-token
-check "which is known" same 'true nobody' "$(json status.authenticated <"$dir/review") $(json status.user.username <"$dir/review")"
+reviewed() { json "status.$1" <"$dir/review"; }
+check "which is known" same 'true nobody' "$(reviewed authenticated) $(reviewed user.username)"
 check "and a wrong one" review wrong
 check "which is not" same '' "$(json status.authenticated <"$dir/review")"
 may() { # USER GROUP: true or false
@@ -216,6 +221,7 @@ check "it has access reviewed: no" same false "$(may nobody some)"
 check "and yes" same true "$(may admin system:masters)"
 binding=$(collection rolebindings rbac.authorization.k8s.io/v1)/eppd
 as "$token" watch "$dir/open" "$pods?watch=1&timeoutSeconds=60"
+until_ok 5 grep -q ADDED "$dir/open"
 check "the binding is removed" kube DELETE "$binding"
 check "from then on: 403" soon 5 denied GET "$pods"
 relabel b note=0
@@ -229,10 +235,11 @@ check "is revoked" revoke session
 unknown() { same 401 "$(as "$bound" code GET "$pods")"; }
 check "and 401 within 15 s" soon 15 unknown
 kubeconfig "$dir/kubeconfig" "@$dir/token"
-check "a kubeconfig" same "$api $kube_ca $dir/token" "$(/usr/bin/python3 -c 'import json, sys, yaml
-print(json.dumps(yaml.safe_load(open(sys.argv[1]))))' "$dir/kubeconfig" |
-        { cat >"$dir/k"; json 'clusters.0.cluster.server' <"$dir/k"; json 'clusters.0.cluster.certificate-authority' <"$dir/k"
-          json 'users.0.user.tokenFile' <"$dir/k"; } | tr '\n' ' ' | sed 's/ $//')"
+/usr/bin/python3 -c 'import json, sys, yaml
+print(json.dumps(yaml.safe_load(open(sys.argv[1]))))' "$dir/kubeconfig" >"$dir/k"
+in_k() { json "$1" <"$dir/k"; }
+check "a kubeconfig" same "$api $kube_ca $dir/token" "$(in_k clusters.0.cluster.server) $(
+        in_k clusters.0.cluster.certificate-authority) $(in_k users.0.user.tokenFile)"
 
 # restarts, and history that is gone
 before=$(kube GET "$pods" | json 'items.*.metadata.uid')
@@ -262,7 +269,8 @@ check "etcd is compacted" compact
 check "it is 410 now" same 410 "$(code GET "$exact")"
 gone=$(code GET "$pods?limit=2&continue=$(json metadata.continue <"$dir/page1")")
 check "and so is the next page" same 410 "$gone"
-check "with a token to go on at another version" same 200 "$(code GET "$pods?limit=2&continue=$(json metadata.continue <"$dir/answer")")"
+go_on=$(json metadata.continue <"$dir/answer")
+check "with a token to go on at another version" same 200 "$(code GET "$pods?limit=2&continue=$go_on")"
 check "flags can be given on a restart: streaming lists" restart_kube --feature-gates=WatchList=true
 kube GET "$pods?$stream" >"$dir/stream"
 echo "# streaming list: $(watched "$dir/stream" | tr '\n' ',')"
@@ -272,6 +280,7 @@ case $(get "$etcd_url/version" | json etcdserver) in
 *) check "the list ends with its mark" grep -q initial-events-end "$dir/stream" ;;
 esac
 check "short watches by a flag of the server's own" restart_kube --min-request-timeout=1
-check "it ends a watch that says no time" timeout 10 sh -c "curl -s --cacert '$kube_ca' -H 'Authorization: Bearer admin-token' '$api$pods?watch=1' >/dev/null"
+check "it ends a watch that says no time" timeout 10 curl -s --cacert "$kube_ca" -o "$dir/null" \
+        -H "Authorization: Bearer $kube_token" "$api$pods?watch=1"
 echo "# $(kube_memory) MiB"
 finish

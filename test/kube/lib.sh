@@ -29,7 +29,8 @@ soon() {
 need_kube() {
         if ! /usr/bin/python3 -c 'import yaml' 2>/dev/null; then
                 skip "python3-yaml is missing (apt-get install python3-yaml): every test of this file"
-        elif ! apiserver=$(sh test/kube/kube.sh build 2>"$dir/why") || ! etcd=$(sh test/kube/kube.sh etcd 2>>"$dir/why"); then
+        elif ! apiserver=$(sh test/kube/kube.sh build 2>"$dir/why") ||
+                ! etcd=$(sh test/kube/kube.sh etcd 2>>"$dir/why"); then
                 skip "no API server can be had here: every test of this file"
                 sed 's/^/#   /' "$dir/why"
         else
