@@ -1,4 +1,4 @@
-# Tests against a real API server; not part of `make check`. The first run builds the server, once.
+# Tests against a real API server, the last part of `make check`. The first run builds it, once.
 kube-apiserver:
 	@sh test/kube/kube.sh build
 	@sh test/kube/kube.sh etcd

@@ -30,7 +30,8 @@ find_go() { # a Go of at least 1.24, not necessarily the first in the PATH
                 [ -n "$minor" ] && [ "$minor" -ge 24 ] && return
         done
         say "kube-apiserver $version needs Go 1.24 or later; ${found:+found only}${found:-none is here}"
-        say "remedy: unpack one from https://go.dev/dl/ to /usr/local/go (Debian 12's own is 1.19)"
+        say "remedy: unpack one from https://go.dev/dl/ to /usr/local/go, or apt-get install golang-go where"
+        say "  that is new enough (Debian 12's is 1.19, Debian 13's 1.24)"
         return 1
 }
 
@@ -50,8 +51,12 @@ build_new() {
         say "about 3 minutes on 2 idle cores, 200 MB of downloads into Go's module cache ..."
         begin=$(date +%s)
         # -mod=readonly: what is compiled is what go.sum says.
-        (cd "$here" && GOTOOLCHAIN=local GOFLAGS='' nice "$go" build -mod=readonly -trimpath \
-                -buildvcs=false -ldflags="$flags" -o "$bin.new" .) >&2 || {
+        # In the background, as a signal would otherwise end this script and leave the build.
+        (cd "$here" && GOTOOLCHAIN=local GOFLAGS='' exec nice "$go" build -mod=readonly -trimpath \
+                -buildvcs=false -ldflags="$flags" -o "$bin.new" .) >&2 9>&- &
+        build_pid=$!
+        trap 'kill "$build_pid"; exit 1' INT TERM HUP
+        wait "$build_pid" || {
                 say "the build failed; it needs the module proxy (GOPROXY) or a filled module cache"
                 return 1
         }
