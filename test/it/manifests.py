@@ -7,7 +7,7 @@ import sys
 
 import yaml
 
-# Flags that manifests and README name and the coming Kubernetes source brings. This is the only
+# Flags that manifests and README name and eppd does not have yet. This is the only
 # such list; a flag that eppd knows must leave it, and with the last one the note in k8s/README.md.
 PENDING = ["metrics-endpoint-auth"]
 
