@@ -1,6 +1,6 @@
 # Makefile - the only one.
 #   make              build/release/eppd
-#   make demo         simulated servers, eppd, Envoy, a live table
+#   make demo         simulated servers, eppd, Envoy, a live table;  KUBE=1: on a real API server
 #   make check-quick  lint and unit tests;  make check  everything
 #   make check-kube   against a real API server
 #   make VARIANT=asan|debug ...    same goals, in build/VARIANT/
@@ -16,7 +16,7 @@ include config.mk
 endif
 # `make demo` and `make check` also install what is missing (as root; else they say the command and
 # go on: configure knows what cannot be done without).
-SETUP = $(if $(filter demo check check-quick,$(MAKECMDGOALS)),sh test/setup.sh || :,:)
+SETUP = $(if $(filter demo check check-quick check-kube,$(MAKECMDGOALS)),sh test/setup.sh || :,:)
 configure: configure.ac
 	@$(SETUP)
 	@command -v autoreconf >/dev/null || { echo "autoreconf is missing: sh test/setup.sh"; exit 1; }
