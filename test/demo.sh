@@ -138,14 +138,14 @@ done
 
 page() { curl -s -m 2 "http://127.0.0.1:$admin/metrics" >"$dir/metrics"; }
 table() {
+        printf '%-18s %8s %8s %7s %9s %8s %9s\n' \
+                endpoint waiting running KV adapters picks TTFT
         awk -F'[{}" ]+' '
-                $1 == "eppd_picks_total" { order[++n] = $3; picks[$3] = $NF }
+                $1 == "eppd_picks_total" { picks[$3] = $NF }
                 /^eppd_endpoint_/ { v[$1, $3] = $NF }
                 END {
-                        printf "%-18s %8s %8s %7s %9s %8s %9s\n", "endpoint", "waiting",
-                                "running", "KV", "adapters", "picks", "TTFT"
-                        for (i = 1; i <= n; i++) {
-                                e = name = order[i]
+                        for (e in picks) {
+                                name = e
                                 sub(/-rank-0$/, "", name)
                                 printf "%-18s %8d %8d %6.1f%% %9d %8d %6d ms\n", name,
                                         v["eppd_endpoint_waiting_requests", e],
@@ -154,7 +154,7 @@ table() {
                                         v["eppd_endpoint_adapters", e],
                                         picks[e], 1000 * v["eppd_endpoint_ttft_seconds", e]
                         }
-                }' "$dir/metrics"
+                }' "$dir/metrics" | sort -V
 }
 line() {
         awk -F'[{}" ]+' -v t="$1" '
@@ -201,7 +201,8 @@ try_next
 stopping=
 trap 'stopping=1' INT TERM
 start=$SECONDS drawn=
-while [ -z "$stopping" ]; do
+# make may have been ended alone: it passes on TERM, but not INT and HUP, as a terminal does that.
+while [ -z "$stopping" ] && [ -d "/proc/$PPID" ]; do
         sleep 1 & wait $!
         page
         if [ -n "$live" ]; then
