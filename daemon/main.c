@@ -32,6 +32,7 @@
 struct eppd {
         struct opt opt;
         struct epp_log log;
+        uint64_t lines_lost; /* of the log, since the last that was written */
         struct event_base *base;
         struct epp_pool *pool;
         struct epp_sched *sched;
@@ -57,16 +58,27 @@ struct eppd {
         epp_us quiet_since; /* when draining: no stream since */
 };
 
+/* Whoever reads the log may be slow: a line that does not fit is dropped, never waited for. The
+ * descriptor stays as it is, as others may write to it; a pipe that is ready takes PIPE_BUF bytes,
+ * more than a line has. How many were lost is said when there is room again. */
 static void
 write_line(void *ctx, enum epp_log_level level, struct epp_slice line)
 {
-        struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
-        ssize_t r = 0;
+        struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+        struct eppd *d = ctx;
+        uint64_t lost = d->lines_lost;
+        ssize_t r;
 
-        /* A full pipe drops the line: whoever reads it may have stopped, picks go on. */
-        if (poll(&out, 1, 0) == 1)
-                r = write(STDERR_FILENO, line.p, line.n);
-        (void)ctx, (void)level, (void)r;
+        (void)level;
+        if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT)) {
+                d->lines_lost++;
+                return;
+        }
+        d->lines_lost = 0;
+        r = write(STDERR_FILENO, line.p, line.n);
+        (void)r;
+        if (lost)
+                epp_log(&d->log, EPP_LOG_WARN, "lines_lost", LOG_N("lines", lost));
 }
 
 /* Closed ones are opened: else the first socket gets number 2, and the log for its peer. */
@@ -119,7 +131,7 @@ start_log(struct eppd *d)
 {
         d->log = (struct epp_log){ .level = (enum epp_log_level)d->opt.log_level,
                 .json = d->opt.log_format == 1 || strcmp(d->opt.zap_encoder, "json") == 0,
-                .sink = write_line, .wall = wall_now };
+                .sink = write_line, .wall = wall_now, .ctx = d };
         if (d->opt.verbosity >= 4)
                 d->log.level = EPP_LOG_DEBUG;
 }

@@ -109,6 +109,35 @@ too_much() { # six bodies of 60 MB that nobody takes: more than one connection m
 # Memory is measured in release only: the sanitizer keeps what was freed.
 [ "$variant" = asan ] || check "what nobody takes is dropped at 256 MiB" too_much
 
+# A log that nobody reads: a pipe takes 64 KiB, the picks of 5000 requests are ten times that.
+unread() {
+        mkfifo "$dir/fifo"
+        # shellcheck disable=SC2046
+        "$eppd" --bind-address=127.0.0.1 --grpc-port=0 --grpc-health-port=0 --metrics-port=0 \
+                --secure-serving=false --log-level=debug \
+                $(for s in $servers; do echo "--endpoint=$s"; done) 2>"$dir/fifo" &
+        eppd_pid=$!
+        pids="$pids $eppd_pid"
+        exec 9<"$dir/fifo"
+        while read -r line <&9; do
+                echo "$line" >>"$dir/eppd.log"
+                case $line in *ev=ready*) break ;; esac
+        done
+        grpc=$(field grpc_port) admin=$(field metrics_port)
+        storm --requests 5000 || { cat "$dir/load"; return 1; }
+        settled
+}
+rm -f "$dir/eppd.log"
+check "a log that is not read holds nobody" unread
+read_late() { # what was lost is said
+        timeout 20 cat <&9 >"$dir/late" &
+        sleep 1
+        storm --requests 10 && until_ok 10 grep -q 'ev=lines_lost lines=[1-9]' "$dir/late"
+}
+check "and says what it has lost" read_late
+check "eppd ends well once more" stop "$eppd_pid"
+exec 9<&-
+
 # A fresh process, warmed up, then five times as much.
 flat() {
         storm --requests 20000 && storm --requests 100000 || { cat "$dir/load"; return 1; }
