@@ -5,8 +5,8 @@
 #include <event2/event.h>
 #include <event2/listener.h>
 
-#include "daemon/conn.h"
 #include "daemon/conn_addr.h"
+#include "daemon/loop.h"
 
 #define REST_US 100000
 #define SAY_US 60000000 /* a shortage is said no more often */

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "daemon/conn.h"
+#include "daemon/loop.h"
 
 #define LOOK_US 20000
 #define TERM_US 2000000

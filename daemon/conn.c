@@ -10,10 +10,10 @@
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "daemon/acceptor.h"
 #include "daemon/conn_addr.h"
+#include "daemon/loop.h"
 #include "daemon/span.h"
 
 #define OUTPUT_HIGH (1 << 20) /* above this the socket is slower than we: stop asking h2 */
@@ -41,16 +41,6 @@ struct listener {
         char named[PEERS][INET6_ADDRSTRLEN];
         unsigned next_named;
 };
-
-epp_us
-loop_now(struct event_base *base)
-{
-        struct timespec t;
-
-        (void)base;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (epp_us)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 static void
 conn_free(struct conn *c)

@@ -33,7 +33,5 @@ size_t listener_calls(const struct listener *l);
 void listener_shutdown(struct listener *l, bool final);
 /* Closes everything; every call of every peer ends. Accepts NULL. */
 void listener_free(struct listener *l);
-/* The monotonic clock of the current loop turn, microseconds. */
-epp_us loop_now(struct event_base *base);
 
 #endif

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "daemon/child.h"
-#include "daemon/conn.h"
 #include "daemon/exec_credential.h"
+#include "daemon/loop.h"
 
 #define TOKEN_US 50000000 /* the kubelet replaces it at 80 % of an hour */
 #define CA_US 300000000

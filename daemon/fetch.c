@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 
 #include "base/status.h"
-#include "daemon/conn.h"
+#include "daemon/loop.h"
 
 #define BUFFER 16384 /* 1,000 handles take 35 MB with this, 94 MB with the default (measured) */
 #define MORE_BUFFER 65536

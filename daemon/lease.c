@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "daemon/conn.h"
+#include "daemon/loop.h"
 #include "serve/lease.h"
 
 struct lease {

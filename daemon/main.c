@@ -13,6 +13,7 @@
 #include "daemon/admin.h"
 #include "daemon/conn.h"
 #include "daemon/lease.h"
+#include "daemon/loop.h"
 #include "daemon/opt.h"
 #include "daemon/pages.h"
 #include "daemon/scrape.h"

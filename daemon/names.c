@@ -9,7 +9,7 @@
 #include <netdb.h>
 
 #include "base/status.h"
-#include "daemon/conn.h"
+#include "daemon/loop.h"
 
 #define FRESH_US 30000000
 #define LIMIT_S 10

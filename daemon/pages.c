@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdarg.h>
 
-#include "daemon/conn.h"
+#include "daemon/loop.h"
 
 static int
 render_health(void *ctx, struct epp_buf *out)

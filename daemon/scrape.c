@@ -5,7 +5,7 @@
 #include <event2/event.h>
 #include <time.h>
 
-#include "daemon/conn.h"
+#include "daemon/loop.h"
 #include "model/metricspec.h"
 #include "wire/promscan.h"
 

@@ -4,7 +4,7 @@
 
 #include <event2/event.h>
 
-#include "daemon/conn.h"
+#include "daemon/loop.h"
 #include "daemon/span.h"
 
 #define SLOTS 16

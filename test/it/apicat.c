@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/api.h"
-#include "daemon/conn.h"
+#include "daemon/loop.h"
 
 #define TICK_US 5000
 
