@@ -25,6 +25,7 @@ check:
 .PHONY: demo
 demo:
 	@mkdir -p build
+	@echo "building (half a minute the first time; build/demo.log) ..."
 	@$(MAKE) --no-print-directory VARIANT=release all >build/demo.log 2>&1 || \
 		{ cat build/demo.log; exit 1; }
 	@[ -z "$(KUBE)" ] || sh test/kube/kube.sh build >build/demo.log

