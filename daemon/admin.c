@@ -160,6 +160,7 @@ on_read(struct bufferevent *bev, void *user)
         struct client *c = user;
         struct evbuffer *in = bufferevent_get_input(bev);
         struct evbuffer_ptr end = evbuffer_search(in, "\r\n\r\n", 4, NULL);
+        const unsigned char *head;
         size_t n;
 
         if (c->answering)
@@ -170,10 +171,15 @@ on_read(struct bufferevent *bev, void *user)
                 return;
         }
         n = (size_t)end.pos + 2;
-        if (n > HEAD_MAX)
+        if (n > HEAD_MAX) {
                 respond_text(c, 431, "request head over 8 KiB\n");
+                return;
+        }
+        head = evbuffer_pullup(in, end.pos + 2);
+        if (head)
+                serve_head(c, epp_slice(head, n));
         else
-                serve_head(c, epp_slice(evbuffer_pullup(in, end.pos + 2), n));
+                client_free(c); /* no memory */
 }
 
 static void

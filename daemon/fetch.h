@@ -63,7 +63,7 @@ struct fetch_config {
         const struct fetch_more *more;
 };
 
-/* Returns 0 or EPP_ENOMEM. <connections>: kept open at most. <span>: what its callbacks count as. */
+/* Returns 0 or EPP_ENOMEM. <connections>: kept open at most. <span>: what callbacks count as. */
 EPP_MUSTUSE int fetcher_new(struct event_base *base, long connections, enum span_kind span,
         struct fetcher **ret);
 /* Every fetch must have been freed. Accepts NULL. */

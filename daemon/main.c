@@ -243,7 +243,8 @@ static bool
 start_listeners(struct eppd *d)
 {
         struct opt *o = &d->opt;
-        size_t max = o->max_message ? o->max_message : o->max_body + (64 << 10);
+        size_t max = o->max_message ? o->max_message
+                : o->max_body ? o->max_body + (64 << 10) : UINT32_MAX;
         char err[256];
         int r;
 

@@ -112,6 +112,22 @@ must_rename(const struct epp_ask *ask, const struct epp_request *req, bool named
                (ask->scan->conflict || !epp_slice_eq(req->model, req->target));
 }
 
+/* With auto the first model and the last one change what unknown models get: worth a line. */
+static bool
+required_now(struct epp_director *d)
+{
+        bool required = models_required(d);
+
+        if (required != d->was_required && d->match == EPP_MATCH_AUTO)
+                epp_log(d->log, required ? EPP_LOG_INFO : EPP_LOG_WARN, "model_match",
+                        LOG_T("unknown_models",
+                        required ? "refused" : "routed"),
+                        LOG_T("why", required ? "the pool has InferenceModels"
+                                              : "no InferenceModel of the pool is left"));
+        d->was_required = required;
+        return required;
+}
+
 /* Nothing matched: the objective of the header says how critical it is (decisions 13). */
 static bool
 objective_is_critical(const struct epp_director *d, const struct epp_ask *ask)
@@ -145,7 +161,7 @@ match_model(struct epp_director *d, const struct epp_ask *ask, struct epp_reques
                 return true;
         }
         m = find_model(d, ask, req);
-        if (!m && models_required(d)) {
+        if (required_now(d) && !m) {
                 refuse(d, v, EPP_REF_NOT_FOUND,
                         "no InferenceModel is named \"" SLICE_FMT "\" in this pool",
                         SLICE_ARG(shorten(req->model, NAME_SHOWN)));

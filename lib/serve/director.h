@@ -32,6 +32,7 @@ struct epp_director {
         struct epp_models *models;       /* may be swapped between requests */
         struct epp_sched *sched;
         enum epp_model_match match;
+        bool was_required;               /* models, at the last request */
         bool ready;                      /* sources have been read; before, all get 503 */
         struct epp_rng ids;              /* of requests that come without one */
         const struct epp_log *log;

@@ -19,6 +19,7 @@
 #define RETRY_AFTER_CAP 60             /* seconds */
 #define RESYNC (600 * SECOND) /* heals what a lost event or a restored etcd left */
 #define STREAM_PATIENCE (10 * SECOND)  /* from the headers of a streamed list to its first byte */
+#define HEADERS_PATIENCE (60 * SECOND) /* to its headers: a balancer may accept and say nothing */
 #define EXPIRED_AGAIN (10 * SECOND)    /* a second 410 this soon is not answered at once */
 #define EVENT_MAX (16u << 20)          /* bytes of one event */
 #define KEPT_MAX (1u << 20)            /* bytes kept of one object */
@@ -389,9 +390,12 @@ jitter(struct epp_reflector *r, epp_us base, double share)
 static epp_us
 look_at_request(struct epp_reflector *r, epp_us now)
 {
-        if (r->doing == STREAM && !r->got_bytes && r->headers_at) {
-                if (now < r->headers_at + STREAM_PATIENCE)
-                        return r->headers_at + STREAM_PATIENCE;
+        if (r->doing == STREAM && !r->got_bytes) {
+                epp_us at = r->headers_at ? r->headers_at + STREAM_PATIENCE
+                                          : r->began + HEADERS_PATIENCE;
+
+                if (now < at)
+                        return at;
                 r->streaming = false;
                 want_sync(r);
                 return now;

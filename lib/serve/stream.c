@@ -16,6 +16,7 @@
 /* STREAMED without waiting: the gateway stops reading its client when its buffer is full, so a
  * large body never ends while its headers are held, and its message timer (200 ms) runs. */
 #define HOLD_US 50000
+#define SILENCE_US 30000000 /* from the begin of a stream to its first message */
 
 /* Client headers that steer eppd: taken out before the request goes on. */
 static const char *const control[] = {
@@ -491,6 +492,18 @@ begin_body(struct stream *s)
                 epp_rpc_wake(s->rpc, s->now + s->cfg->upload_timeout);
 }
 
+/* True when bodies of other requests have used up what may be held: this one is refused. */
+static bool
+crowded(struct stream *s)
+{
+        if (!s->cfg->max_held || s->cfg->stats->held_bytes <= s->cfg->max_held)
+                return false;
+        s->cfg->stats->crowded++;
+        refuse(s, 503, "inference error: ServiceUnavailable - too many request bodies are held",
+                "rejected-saturated");
+        return true;
+}
+
 static void
 request_headers(struct stream *s, const struct epp_ext_in *in)
 {
@@ -506,13 +519,8 @@ request_headers(struct stream *s, const struct epp_ext_in *in)
                 end_call(s, 8, "out of memory");
                 return;
         }
-        if (s->cfg->max_held && s->cfg->stats->held_bytes > s->cfg->max_held) {
-                s->cfg->stats->crowded++;
-                refuse(s, 503,
-                        "inference error: ServiceUnavailable - too many request bodies are held",
-                        "rejected-saturated");
+        if (crowded(s))
                 return;
-        }
         s->dialect = dialect_of(s);
         s->echo = s->upgrade ||
                   epp_slice_eq(epp_buf_slice(&s->kept[KEPT_METHOD]), EPP_SLICE("CONNECT"));
@@ -534,6 +542,8 @@ begin_without_headers(struct stream *s)
                 end_call(s, 3, "request body before request headers");
                 return;
         }
+        if (crowded(s))
+                return;
         s->no_headers = true;
         s->early_body = false;
         s->dialect = epp_dialect_unknown();
@@ -714,6 +724,7 @@ static void
 first_message(struct stream *s, const struct epp_ext_in *in)
 {
         s->began = true;
+        epp_rpc_wake(s->rpc, 0);
         s->mute = in->observability;
         s->has_config = in->has_config;
         s->early_body = in->early_body;
@@ -785,6 +796,8 @@ on_wake(void *user, epp_us now)
         struct stream *s = user;
 
         s->now = now;
+        if (s->phase == PHASE_NEW && !s->began)
+                end_call(s, 4, "no message came");
         if (s->phase != PHASE_BODY)
                 return;
         if (s->mode == EPP_MODE_STREAMED) {
@@ -840,6 +853,7 @@ on_open(void *ctx, struct epp_rpc *rpc, epp_us now)
         s->now = s->begun = now;
         cfg->stats->begun++;
         epp_rpc_set_user(rpc, s);
+        epp_rpc_wake(rpc, now + SILENCE_US);
         return 0;
 }
 
@@ -853,8 +867,8 @@ epp_stream_handler(const struct epp_stream_config *cfg, size_t max_message)
                 .max_message = max_message,
                 /* A whole body goes back at once, in chunks with a head each; response bodies
                  * wait for the window long before the rest is used up. */
-                .max_queue = cfg->max_body + cfg->max_body / (CHUNK / EPP_EXT_CHUNK_HEAD) +
-                             QUEUE_SPARE,
+                .max_queue = cfg->max_body ? cfg->max_body + QUEUE_SPARE +
+                                cfg->max_body / (CHUNK / EPP_EXT_CHUNK_HEAD) : 0,
                 .open = on_open,
                 .message = on_message,
                 .half_close = on_half_close,

@@ -349,6 +349,18 @@ decode_meta(struct decode *d, const struct epp_node *doc, struct epp_kobj *o)
         o->deleted = epp_node_get(meta, "deletionTimestamp") != NULL;
 }
 
+/* Groups whose kinds we know all of: another is a slip of the pen. */
+static bool
+is_our_group(struct epp_slice group)
+{
+        for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+                for (size_t k = 0; k < ARRAY_LEN(kinds[i].groups); k++)
+                        if (kinds[i].groups[k] &&
+                                epp_slice_eq(group, epp_slice_str(kinds[i].groups[k])))
+                                return true;
+        return false;
+}
+
 int
 epp_kobj_decode(const struct epp_node *doc, struct epp_kobj *ret, epp_mistake_fn fn, void *ctx)
 {
@@ -379,5 +391,8 @@ epp_kobj_decode(const struct epp_node *doc, struct epp_kobj *ret, epp_mistake_fn
                 else
                         kinds[i].decode(&d, spec, ret);
         }
+        if (ret->kind == EPP_KOBJ_OTHER && is_our_group(ret->group) &&
+                !epp_slice_eq(kind, EPP_SLICE("InferencePoolImport")))
+                mistake(&d, epp_node_get(doc, "kind"), "kind", "is not a kind of this API group");
         return d.bad ? EPP_EINVAL : 0;
 }

@@ -126,6 +126,7 @@ static const struct {
                 "?sendInitialEvents|200|{\"type\":]|#begin |@790|~900|?limit=500" },
         { "a streamed list that does not begin", true,
                 "?sendInitialEvents|200|@9900|~200|?limit=500" },
+        { "a server that accepts and says nothing", true, "?sendInitialEvents|@59900|~200|?limit=500" },
         { "#80 resume from a bookmark", false,
                 SYNCED "|?watch|200|{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{"
                        "\"resourceVersion\":\"77\"}}}|x|~1000|"

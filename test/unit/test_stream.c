@@ -537,6 +537,7 @@ static const struct row {
         { "#38 the subset is no header", "c44 Kx-gateway-destination-endpoint-subset H.",
                 "H" E "-x-gateway-destination-endpoint-subset*", 1, 0, "" },
         { "an upgrade", "c44 Kupgrade H Bx By.", "H" E "* B1 B1.", 1, 0, "" },
+        { "a stream that says nothing", "@0 @29900 @200", "", 0, 0, "4" },
         { "a body that does not come", "c44 H B{ @299000 @2000", "I408", 0, 0, "0" },
         { "after the pick time does not matter", "c44 H B{}. @301000", "H" E "* B2.", 1, 0, "" },
 };
