@@ -250,7 +250,7 @@ old_pool() {
 }
 check "the pool is created, in the older API" old_pool
 check "its pods are the endpoints" soon 40 pods "5 6"
-check "it is ready" soon 2 readyz 200
+check "it is ready" soon 12 readyz 200
 check "eppd ends well" stop "$eppd_pid"
 
 # the original's Deployment with this image: its arguments, its pool, its namespace, its probe
