@@ -27,7 +27,8 @@
 #define SHORT_WATCHES 3                /* in a row: list again */
 #define COMPLAIN (60 * SECOND)         /* the same trouble is logged no more often */
 
-enum doing { LIST, STREAM, WATCH };
+/* PEEK: a list of one object, for its version. */
+enum doing { LIST, STREAM, WATCH, PEEK };
 
 struct epp_reflector {
         struct epp_reflect_config cfg;
@@ -59,6 +60,7 @@ struct epp_reflector {
         char rv[64], list_rv[64];
         struct epp_buf next_page;
         bool unpaged;
+        bool doubt; /* the server was away: is its version older than ours when it is back? */
         epp_us resync_at, expired_at, failed_at, complained_at, delay;
         epp_us silent_since; /* nobody has answered since; 0: the last request was answered */
         unsigned short_watches, error_events;
@@ -122,7 +124,8 @@ on_list_item(void *ctx, const struct epp_node *object)
 {
         struct epp_reflector *r = ctx;
 
-        r->cfg.ops->put(r->cfg.ctx, object);
+        if (r->doing != PEEK)
+                r->cfg.ops->put(r->cfg.ctx, object);
 }
 
 static void
@@ -162,6 +165,7 @@ complete(struct epp_reflector *r)
         if (r->synced)
                 r->stats.relists++;
         r->synced = true;
+        r->doubt = false;
         r->stats.synced_at = r->now;
         r->short_watches = r->error_events = 0;
         r->trouble = 0;
@@ -282,6 +286,7 @@ want_sync(struct epp_reflector *r)
         r->state = EPP_REFLECT_SYNC;
         epp_buf_drain(&r->next_page, epp_buf_len(&r->next_page));
         *r->rv = 0;
+        r->doubt = false;
 }
 
 int
@@ -332,8 +337,8 @@ put_request(struct epp_reflector *r, unsigned seconds)
         if (r->doing == LIST && r->unpaged)
                 return put(b, *r->query ? "?" : "") && put(b, r->query) &&
                         epp_buf_append(b, epp_slice("", 1)) == 0;
-        if (r->doing == LIST) {
-                snprintf(text, sizeof(text), "?limit=%d", PAGE);
+        if (r->doing == LIST || r->doing == PEEK) {
+                snprintf(text, sizeof(text), "?limit=%d", r->doing == PEEK ? 1 : PAGE);
         } else {
                 snprintf(text, sizeof(text), "?watch=1&allowWatchBookmarks=true&timeoutSeconds=%u",
                         seconds);
@@ -359,7 +364,9 @@ begin(struct epp_reflector *r, epp_us now, struct epp_reflect_wish *ret)
 {
         unsigned seconds = WATCH_SECONDS + (unsigned)epp_rng_below(&r->rng, WATCH_SECONDS);
 
-        r->doing = r->state == EPP_REFLECT_WATCH ? WATCH : r->streaming ? STREAM : LIST;
+        r->doing = r->state == EPP_REFLECT_WATCH ? (r->doubt ? PEEK : WATCH)
+                 : r->streaming                  ? STREAM
+                                                 : LIST;
         if (!put_request(r, seconds))
                 return false;
         if (r->doing == STREAM || (r->doing == LIST && epp_buf_len(&r->next_page) == 0))
@@ -373,8 +380,8 @@ begin(struct epp_reflector *r, epp_us now, struct epp_reflect_wish *ret)
         r->began = now;
         r->headers_at = 0;
         *r->text = 0;
-        ret->watch = r->doing != LIST;
-        ret->timeout_ms = r->doing == LIST ? LIST_TIMEOUT_MS
+        ret->watch = r->doing == STREAM || r->doing == WATCH;
+        ret->timeout_ms = !ret->watch ? LIST_TIMEOUT_MS
                                            : (seconds + WATCH_SLACK_SECONDS) * 1000;
         return true;
 }
@@ -433,7 +440,7 @@ epp_reflector_wish(struct epp_reflector *r, epp_us now, struct epp_reflect_wish 
                 ret->at = now + SECOND; /* no memory now */
                 return;
         }
-        ret->watch = r->doing != LIST;
+        ret->watch = r->doing == STREAM || r->doing == WATCH;
         ret->request = r->request;
         ret->url = epp_buf_slice(&r->url).p;
 }
@@ -443,7 +450,7 @@ epp_reflector_wish(struct epp_reflector *r, epp_us now, struct epp_reflect_wish 
 void
 epp_reflector_status(struct epp_reflector *r, uint64_t n, int http, long retry_after_s, epp_us now)
 {
-        bool list = r->doing == LIST && http == 200;
+        bool list = (r->doing == LIST || r->doing == PEEK) && http == 200;
 
         if (n != r->request || !n)
                 return;
@@ -481,7 +488,7 @@ epp_reflector_data(struct epp_reflector *r, uint64_t n, struct epp_slice piece, 
                 return EPP_ENOMEM;
         r->got_bytes |= piece.n > 0;
         r->event_bytes += piece.n;
-        if (r->http == 200 && r->doing != LIST && r->event_bytes > EVENT_MAX) {
+        if (r->http == 200 && r->doing != LIST && r->doing != PEEK && r->event_bytes > EVENT_MAX) {
                 r->stats.broken++;
                 keep_text(r->text, sizeof(r->text), EPP_SLICE("an event of more than 16 MiB"));
                 r->code = -1; /* cannot be resumed: it would come again */
@@ -577,7 +584,7 @@ absent(struct epp_reflector *r, epp_us now)
 static enum epp_reflect_state
 same(const struct epp_reflector *r)
 {
-        return r->doing == WATCH || r->marker ? EPP_REFLECT_WATCH : EPP_REFLECT_SYNC;
+        return r->doing == WATCH || r->doing == PEEK || r->marker ? EPP_REFLECT_WATCH : EPP_REFLECT_SYNC;
 }
 
 static void
@@ -680,6 +687,31 @@ list_ended(struct epp_reflector *r, bool ok, epp_us now)
         }
 }
 
+/* Versions are numbers without leading zeros, of any length. */
+static bool
+is_older(const char *a, const char *b)
+{
+        size_t n = strlen(a), m = strlen(b);
+
+        return n != m ? n < m : strcmp(a, b) < 0;
+}
+
+/* After an outage a watch from a version that the server does not have yet would be silent until it
+ * has (it was restored from a backup): then everything is listed. */
+static void
+peek_ended(struct epp_reflector *r, bool ok, epp_us now)
+{
+        epp_buf_drain(&r->next_page, epp_buf_len(&r->next_page));
+        if (!ok || !r->got_doc || r->code == -1) {
+                back_off(r, r->code == -1 ? EPP_REFLECT_FORMAT : EPP_REFLECT_TRANSPORT,
+                        EPP_REFLECT_WATCH, 0, now);
+                return;
+        }
+        r->doubt = false;
+        if (is_older(r->list_rv, r->rv))
+                want_sync(r);
+}
+
 void
 epp_reflector_end(struct epp_reflector *r, uint64_t n, bool ok, epp_us now)
 {
@@ -691,12 +723,15 @@ epp_reflector_end(struct epp_reflector *r, uint64_t n, bool ok, epp_us now)
         forget_request(r);
         if (r->http == 0 && !r->silent_since)
                 r->silent_since = now;
+        r->doubt |= r->http == 0 || r->http >= 500;
         if (r->http == 0)
                 back_off(r, EPP_REFLECT_TRANSPORT, same(r), 0, now);
         else if (r->http != 200)
                 refused(r, now);
         else if (r->doing == LIST)
                 list_ended(r, ok && !midway, now);
+        else if (r->doing == PEEK)
+                peek_ended(r, ok && !midway, now);
         else if (r->failed)
                 watch_failed(r, now);
         else if (r->doing == STREAM && !r->marker && r->code != -1)

@@ -1,6 +1,7 @@
 /* reflector.h - one kind of Kubernetes object as the API server has it, kept up to date: what to
  * ask next, what an answer means, when to try again. Never empties anything because of a fault:
- * objects go by a deletion, or by a complete list that lacks them.
+ * objects go by a deletion, or by a complete list that lacks them. When the server was away, one
+ * object is listed before the watch goes on: if its version is older than ours, all are.
  *
  *   SYNC (streamed or paged list) --complete--> WATCH --ends--> WATCH
  *      ^  \--404--> ABSENT                        \--expired, or long since a full sync--> SYNC

@@ -149,7 +149,14 @@ static const struct {
         { "#91 429 with Retry-After", false,
                 SYNCED "|?watch|R7 429|Too many requests|.|@6990|~20|?resourceVersion=10&" },
         { "#92 an HTML page", false,
-                SYNCED "|?watch|503|<html>busy</html>|.|@790|~900|?resourceVersion=10&" },
+                SYNCED "|?watch|503|<html>busy</html>|.|@790|~900|?limit=1&|200|" LIST(
+                        "") "]}|.|?resourceVersion=10&" },
+        { "an outage: peek, then go on", false,
+                SYNCED "|?watch|!|@790|~900|?limit=1&|200|" LIST(",\"continue\":\"c\"") POD(
+                        "z") "]}|.|#|?resourceVersion=10&" },
+        { "an outage, back with an older version: list", false,
+                SYNCED "|?watch|!|@790|~900|?limit=1&|!|@1590|~1700|?limit=1&|200|{\"metadata\":{"
+                       "\"resourceVersion\":\"9\"},\"items\":[]}|.|?limit=500|#begin " },
         { "504 too large", false, SYNCED "|?watch|504|" TOO_LARGE "|.|@990|~1700|?limit=500" },
         { "#93 not followed", false, "?limit|302|.|@790|~900|?limit" },
         { "#56 not served", false,
@@ -292,7 +299,7 @@ START_TEST(outage)
                         now = w.at;
                         continue;
                 }
-                ck_assert_ptr_nonnull(strstr(w.url, "resourceVersion=10&"));
+                ck_assert_ptr_nonnull(strstr(w.url, early ? "?limit=1&" : "resourceVersion=10&"));
                 gap = now - last;
                 last = now;
                 if (now - began < 300000000)
