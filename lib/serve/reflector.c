@@ -584,7 +584,9 @@ absent(struct epp_reflector *r, epp_us now)
 static enum epp_reflect_state
 same(const struct epp_reflector *r)
 {
-        return r->doing == WATCH || r->doing == PEEK || r->marker ? EPP_REFLECT_WATCH : EPP_REFLECT_SYNC;
+        bool kept = r->doing == WATCH || r->doing == PEEK || r->marker;
+
+        return kept ? EPP_REFLECT_WATCH : EPP_REFLECT_SYNC;
 }
 
 static void

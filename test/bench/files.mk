@@ -8,3 +8,7 @@ load: $(B)/test/bench/load
 all: load
 .PHONY: load
 -include $(LOAD_OBJ:.o=.d)
+# The figures of watching an API server; minutes, and not part of check.
+bench-kube: all load
+	@sh test/bench/kube.sh
+.PHONY: bench-kube

@@ -1,0 +1,146 @@
+#!/bin/sh
+# kube.sh - what watching an API server costs: a table of the issue's figures, each with how it was
+# measured. The API server is fakekube, so half of the machine goes to it. `make bench-kube`.
+#   kube.sh [start] [event] [large] [storm] [outage]    some of them; outage takes two minutes
+. test/it/lib.sh
+load=build/$variant/test/bench/load
+k8s=apis/inference.networking.k8s.io/v1/namespaces/default/inferencepools
+models=apis/inference.networking.x-k8s.io/v1alpha2/namespaces/default/inferencemodels
+post() { get -f -o "$dir/null" -X POST "$@"; }
+fake() { post "$kube/fake/set" -d "$1"; }
+row() { printf '%-46s %-22s %-10s %s\n' "$@"; } # WHAT VALUE GOAL HOW
+page() { get "http://127.0.0.1:$admin/metrics"; }
+watched() { [ "$(page | awk -v want="$1" '/^eppd_picks_total/ { n++ } END { print n == want }')" = 1 ]; }
+is_ready() { grep -q ev=ready "$dir/eppd.log"; }
+port=$((20000 + $$ % 10000))
+begin() { # PODS READY: a server with so many pods and a pool
+        start_fakekube && kube_file && post "$kube/fake/pods?n=$1&ready=$2&ip=127.10.0.1" &&
+                post "$kube/$k8s" -d "{\"metadata\":{\"name\":\"pool\"},\"spec\":{\"selector\":{\"matchLabels\":
+                {\"app\":\"vllm\"}},\"targetPorts\":[{\"number\":$port}]}}" || exit 1
+}
+eppd() { start_eppd --secure-serving=false --kubeconfig="$dir/kubeconfig" --pool-name=pool "$@"; }
+over() {
+        end_all
+        port=$((port + 1))
+}
+# at WORD: seconds since 1970 of the first line with it
+at() { date -d "$(sed -n "s/^\([^ ]*\) .*$1.*/\1/p" "$dir/eppd.log" | head -n 1)" +%s.%N; }
+less() { awk -v a="$1" -v b="$2" -v by="${3:-1}" 'BEGIN { printf "%.3f", (a - b) / by }'; }
+cpu() { awk '{ print $1 / 1e9 }' "/proc/$eppd_pid/schedstat"; }
+rss() { awk '/^VmRSS/ { printf "%.1f", $2 / 1024 }' "/proc/$eppd_pid/status"; }
+longest() {
+        page | awk -F'[ "]' '/^eppd_callback_longest_cpu/ && $4 > v { v = $4; n = $2 }
+                END { printf "%.1f ms %s", v * 1000, n }'
+}
+
+start() {
+        begin 1000 1000
+        t0=$(date +%s.%N)
+        eppd && until_ok 30 is_ready
+        row "1,000 ready pods: start to ready" "$(less "$(at ev=ready)" "$t0") s" "1 s" \
+                "fork to the log's ev=ready; the server gives 7 MB"
+        sleep 1
+        row "  longest callback" "$(longest)" "5 ms" "eppd_callback_longest_cpu_seconds"
+        over
+}
+event() {
+        begin 1000 1000
+        eppd && until_ok 30 is_ready && sleep 2
+        ms=$(python3 - "$kube" "http://127.0.0.1:$admin/metrics" <<-'PY'
+		import http.client, sys, time, urllib.parse
+		kube, page = (urllib.parse.urlsplit(a) for a in sys.argv[1:])
+		k, p = (http.client.HTTPConnection(u.netloc) for u in (kube, page))
+		def ask(c, method, path):
+		    c.request(method, path); return c.getresponse().read()
+		took = []
+		for i in range(20):
+		    t = time.monotonic()
+		    ask(k, "POST", "/fake/pods?name=late&first=%d" % i)
+		    while b'"late-%d-rank-0"' % i not in ask(p, "GET", page.path):
+		        pass
+		    took.append((time.monotonic() - t) * 1000)
+		took.sort()
+		print("%.1f %.1f" % (took[len(took) // 2], took[-2]))
+		PY
+        )
+        row "one pod event to table: median, 95 %" "$ms ms" "5 ms" \
+                "POST to fakekube until /metrics (900 kB, 3 ms) has it"
+        over
+}
+models_made() { # 1,000 in one process
+        python3 - "$kube" "/$models" <<-'PY'
+	import http.client, json, sys, urllib.parse
+	c = http.client.HTTPConnection(urllib.parse.urlsplit(sys.argv[1]).netloc)
+	for i in range(1000):
+	    c.request("POST", sys.argv[2], json.dumps({"metadata": {"name": "m%d" % i}, "spec": {"modelName": "m%d" % i,
+	        "criticality": "Critical", "poolRef": {"name": "pool"}, "targetModels": [{"name": "a", "weight": 9},
+	        {"name": "b", "weight": 1}]}}))
+	    c.getresponse().read()
+	PY
+}
+large() {
+        start_sim --servers 1000 --port "$port" --base 127.10.0.1 >"$dir/null" || { over; return 1; }
+        begin 10000 1000 && models_made
+        t0=$(date +%s.%N)
+        eppd && until_ok 60 is_ready
+        row "10,000 pods, 1,000 models: start to ready" "$(less "$(at ev=ready)" "$t0") s" - "70 MB of pods"
+        sleep 10
+        row "  RSS, 1,000 endpoints scraped" "$(rss) MiB" "96 MiB" "VmRSS after 10 s; $(page |
+                sed -n 's/^eppd_endpoints{state="fresh"} //p') endpoints fresh"
+        row "  longest callback" "$(longest)" "5 ms" "CPU time, scrapes and page included"
+        post "$kube/fake/event?resource=pods&preset=big&size=2097152" && sleep 1
+        post "$kube/fake/event?resource=pods&preset=big&size=10485760" && sleep 2
+        row "  with an event of 2 MB and one of 10 MB" "$(longest)" "5 ms" same
+        over
+}
+picks() { # SECONDS: p99 in us
+        "$load" --target "127.0.0.1:$grpc" --rate 500 --duration "$1" --requests 100000 --pid "$eppd_pid" \
+                >"$dir/load" 2>&1 || sed 's/^/# /' "$dir/load" >&2
+        awk '$1 == "pick_us_p99" { print $2 }' "$dir/load"
+}
+storm() {
+        begin 1000 1000
+        eppd --scrape-budget=0.01 && until_ok 30 is_ready && sleep 2
+        c0=$(cpu) && calm=$(picks 8) && c1=$(cpu)
+        base=$(less "$c1" "$c0" 8)
+        for change in touch ready; do
+                post "$kube/fake/storm?rate=1000&seconds=9&change=$change" && sleep 0.5
+                c0=$(cpu) && p99=$(picks 8) && c1=$(cpu)
+                row "1,000 pod changes a second ($change): CPU" "$(less "$(less "$c1" "$c0" 8)" "$base") core" \
+                        "0.2 core" "schedstat, less $base core for 500 picks a second without it"
+                row "  p99 of picks with and without" "$p99, $calm us" "+1000 us" "load --rate 500, 8 s each"
+                sleep 2
+        done
+        row "  longest callback" "$(longest)" "5 ms" "CPU time"
+        over
+}
+outage() {
+        begin 1000 1000
+        eppd && until_ok 30 is_ready && sleep 1
+        "$load" --target "127.0.0.1:$grpc" --rate 100 --duration 68 --requests 100000 --timeout 120 >"$dir/load" 2>&1 &
+        load_pid=$!
+        pids="$pids $load_pid"
+        post "$kube/fake/clear?what=log"
+        fake '{"rv": 5, "down": true}'
+        sleep 60
+        kill -USR1 "$kube_pid"
+        t0=$(date +%s.%N)
+        until_ok 5 post "$kube/fake/pods?name=late" && until_ok 20 watched 1001
+        row "API server away for 60 s, older version: table right" "$(less "$(date +%s.%N)" "$t0") s" "5 s" \
+                "SIGUSR1 to fakekube until a new pod is on /metrics"
+        sleep 3
+        get "$kube/fake/log" >"$dir/log"
+        row "  requests seen by it in 5 s" "$(wc -l <"$dir/log")" "no storm" \
+                "of 6 kinds: $(grep -c sendInitial "$dir/log") full lists, $(grep -c limit=1 "$dir/log") peeks"
+        wait "$load_pid"
+        row "  failed picks" "$(awk '$1 == "errors" { print $2 }' "$dir/load")" 0 "load --rate 100, 68 s"
+        # A link that is dead without a word; a kind that appears.
+        fake '{"absent": []}' && post "$kube/fake/end?resource=pods&how=halfopen"
+        t0=$(date +%s.%N)
+        post "$kube/fake/pods?name=later" && until_ok 100 watched 1002
+        row "82 half-open watch: noticed after" "$(less "$(date +%s.%N)" "$t0") s" "75 s" "as above"
+        over
+}
+row what value goal how
+[ $# -gt 0 ] || set -- start event large storm outage
+for what; do "$what"; done
