@@ -109,6 +109,13 @@ too_much() { # six bodies of 60 MB that nobody takes: more than one connection m
 # Memory is measured in release only: the sanitizer keeps what was freed.
 [ "$variant" = asan ] || check "what nobody takes is dropped at 256 MiB" too_much
 
+greedy() { until_ok 20 idle && python3 test/it/greedy.py "$grpc" "$eppd_pid" "$1"; }
+if [ "$variant" != asan ]; then
+        check "a peer that calls and reads nothing is not read from" greedy calls
+        check "neither is one that pings" greedy pings
+fi
+check "eppd ends well" stop "$eppd_pid"
+
 # A log that nobody reads: a pipe takes 64 KiB, the picks of 5000 requests are ten times that.
 unread() {
         mkfifo "$dir/fifo"
@@ -144,12 +151,6 @@ flat() {
         # 512 KiB: the allocator's arenas settle late; a leak of 6 bytes a request would show.
         limit target_rss_kib_after $(($(value target_rss_kib_before) + 512))
 }
-greedy() { until_ok 20 idle && python3 test/it/greedy.py "$grpc" "$eppd_pid" "$1"; }
-if [ "$variant" != asan ]; then
-        check "a peer that calls and reads nothing is not read from" greedy calls
-        check "neither is one that pings" greedy pings
-fi
-check "eppd ends well" stop "$eppd_pid"
 if [ "$variant" != asan ]; then
         start
         check "memory is flat from 20000 to 120000 requests" flat
