@@ -177,6 +177,29 @@ moved() { answers 200 review && grep -q '"model":"review-v2"' "$dir/body"; }
 check "as its answers say" soon 2 moved
 check "all that time no request failed" load_ends
 
+# rewrites and objectives: where no InferenceModel has the name
+rewrite() { # NAME RULES
+        applied <<-YAML
+		apiVersion: llm-d.ai/v1alpha2
+		kind: InferenceModelRewrite
+		metadata: {name: $1}
+		spec: {poolRef: {name: pool}, rules: [$2]}
+		YAML
+}
+says() { answers 200 "$1" && grep -q "\"model\":\"$2\"" "$dir/body"; }
+check "a model that only a rewrite will know" answers 404 alias
+check "a rewrite rule is added" rewrite exact \
+        '{matches: [{model: {value: alias}}], targets: [{modelRewrite: review-v2}]}'
+check "it is routed under its target" soon 2 says alias review-v2
+check "an InferenceModel comes before rules" rewrite other \
+        '{matches: [{model: {value: review}}], targets: [{modelRewrite: never}]}'
+check "as its answers still say" moved
+check "a rule for every model is added" rewrite generic '{targets: [{modelRewrite: review-v2}]}'
+check "unknown models are routed by it" soon 2 says nobody review-v2
+rules() { echo "$(collection inferencemodelrewrites llm-d.ai/v1alpha2)/$1"; }
+check "the rules are removed" sh -c ': "$1"' "$(for r in exact other generic; do kube DELETE "$(rules $r)"; done)"
+check "unknown models are unknown again" soon 2 answers 404 nobody
+
 # the API server goes away, and comes back
 load_begins
 check "the API server is killed" stop_kube
