@@ -289,14 +289,29 @@ read_pod(struct kind *k, const struct epp_node *tree, struct epp_kpod *ret)
 }
 
 static void
+log_pod(const struct epp_cluster *c, const struct epp_kpod *pod)
+{
+        size_t n;
+
+        (void)epp_pool_list(c->cfg.pool, &n);
+        epp_log(c->cfg.log, EPP_LOG_DEBUG, "pod", LOG_S("pod", pod->name), LOG_N("endpoints", n));
+}
+
+static void
 put_pod(void *ctx, const struct epp_node *tree)
 {
         struct kind *k = ctx;
         struct epp_kpod pod;
+        int r;
 
-        if (read_pod(k, tree, &pod) && epp_pods_put(k->c->pods, &pod) == EPP_ENOMEM)
+        if (!read_pod(k, tree, &pod))
+                return;
+        r = epp_pods_put(k->c->pods, &pod);
+        if (r == EPP_ENOMEM)
                 epp_log(k->c->cfg.log, EPP_LOG_ERROR, "pod_lost", LOG_S("pod", pod.name),
                         LOG_T("why", "out of memory"));
+        else if (r > 0)
+                log_pod(k->c, &pod);
 }
 
 static void
@@ -305,8 +320,10 @@ pod_gone(void *ctx, const struct epp_node *tree)
         struct kind *k = ctx;
         struct epp_kpod pod;
 
-        if (read_pod(k, tree, &pod))
-                epp_pods_gone(k->c->pods, &pod);
+        if (!read_pod(k, tree, &pod))
+                return;
+        epp_pods_gone(k->c->pods, &pod);
+        log_pod(k->c, &pod);
 }
 
 static void

@@ -1,8 +1,8 @@
 #!/bin/sh
 # kube.sh - eppd against an API server that misbehaves: the rows of the edge-case table that need the
 # daemon. Decisions without sockets are rows of test_reflector and test_cluster: 1-23, 26-50 pods, pools
-# and models; 56, 60, 68-74, 80, 83-93 what an answer means. Half-open links and kinds that appear later
-# take a minute: test/bench/kube.sh.
+# and models; 56, 60, 68-74, 80, 83-93 what an answer means, and kinds that appear later. Half-open
+# links take a minute: test/bench/kube.sh.
 . test/it/lib.sh
 command -v python3 >/dev/null || { skip "python3 is not here: every test of this file"; exit 0; }
 load=build/$variant/test/bench/load
