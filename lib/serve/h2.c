@@ -169,8 +169,19 @@ give_up(struct epp_rpc *rpc)
                 NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
-/* Keeps the unsent bytes of all calls below QUEUE_ALL, at the cost of the calls whose peer has read
- * nothing for the longest time. Returns false when that was <rpc>. One call alone may have more. */
+/* Whether <a> rather than <b> is left unread by the peer: its window is shut, or it moved longer
+ * ago. A call with an open window waits for the socket, as all calls do. */
+static bool
+is_idler(const struct epp_rpc *a, const struct epp_rpc *b)
+{
+        bool a_shut = nghttp2_session_get_stream_remote_window_size(a->h->session, a->id) == 0;
+        bool b_shut = nghttp2_session_get_stream_remote_window_size(b->h->session, b->id) == 0;
+
+        return a_shut != b_shut ? a_shut : a->moved < b->moved;
+}
+
+/* Keeps the unsent bytes of all calls below QUEUE_ALL, at the cost of the calls that the peer
+ * leaves unread. Returns false when that was <rpc>. One call alone may have more. */
 static bool
 make_room(struct epp_rpc *rpc, size_t size)
 {
@@ -180,7 +191,7 @@ make_room(struct epp_rpc *rpc, size_t size)
                 struct epp_rpc *idle = NULL;
 
                 for (struct epp_rpc *r = h->calls; r; r = r->next)
-                        if (epp_buf_len(&r->out) && (!idle || r->moved < idle->moved))
+                        if (epp_buf_len(&r->out) && (!idle || is_idler(r, idle)))
                                 idle = r;
                 give_up(idle);
                 if (idle == rpc)
