@@ -223,6 +223,9 @@ take_models(struct sources *s, struct reading *r, struct epp_models *models, str
         epp_log(s->log, EPP_LOG_INFO, "models", LOG_S("pool", pool),
                 LOG_N("models", epp_models_count(models)),
                 LOG_N("others", epp_objects_others(r->objects)));
+        if (!epp_objects_named(r->objects) && epp_models_count(models) == 0)
+                epp_log(s->log, EPP_LOG_WARN, "no_pool", LOG_S("pool", pool),
+                        LOG_T("why", "no object is or names this pool: see --pool-name"));
         epp_models_free(s->director->models);
         s->director->models = models;
         texts_free(s->good);

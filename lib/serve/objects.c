@@ -24,8 +24,8 @@ struct epp_objects {
         struct entry **entries; /* in the order they were read */
         size_t n, size;
         size_t others;
-        struct epp_slice file;  /* being read */
-        bool bad;
+        struct epp_slice file; /* being read */
+        bool bad, named;
 };
 
 int
@@ -224,7 +224,7 @@ look_for(struct epp_objects *o, enum epp_kobj_kind kind, struct epp_slice *name,
                                 : "the objects name more than one pool: give --pool-name");
                         return false;
                 }
-                found = true;
+                o->named = found = true;
                 *name = its;
                 if (ns->n == 0)
                         *ns = k->ns;
@@ -278,4 +278,10 @@ size_t
 epp_objects_others(const struct epp_objects *o)
 {
         return o->others;
+}
+
+bool
+epp_objects_named(const struct epp_objects *o)
+{
+        return o->named;
 }

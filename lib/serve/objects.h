@@ -29,5 +29,8 @@ EPP_MUSTUSE int epp_objects_finish(struct epp_objects *o, uint64_t seed, struct 
 /* After that: how many models were left out, as they are of another pool, deleted, or younger than
  * the winner of their name. */
 size_t epp_objects_others(const struct epp_objects *o);
+/* And whether the pool was found: as an object, or, where its name or namespace was asked for in
+ * part only, as one that models refer to. */
+bool epp_objects_named(const struct epp_objects *o);
 
 #endif

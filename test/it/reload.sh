@@ -75,6 +75,13 @@ lines() { same "$1" "$(grep -c 'ev=bad_file' "$dir/eppd.log")"; }
 check "the pool's selector does not matter, --pool-name can be left out" \
         grep -q 'ev=models pool=demo models=2 others=0' "$dir/eppd.log"
 check "two endpoints, two models" count 2
+no_pool() { # WANTED NAME: whether an eppd for that pool says that the objects do not have it
+        timeout 2 "$eppd" --bind-address=127.0.0.1 --grpc-port=0 --grpc-health-port=0 --metrics-port=0 \
+                --secure-serving=false --endpoint=127.0.0.1:9 --objects="$dir/objects" --pool-name="$2" >"$dir/other.log" 2>&1
+        same "$1" "$(grep -c "warn ev=no_pool pool=$2 why=.*--pool-name" "$dir/other.log")"
+}
+check "a pool that no object names is told" no_pool 1 demon
+check "and one that is there is not" no_pool 0 demo
 
 model one one >"$dir/objects/models.yaml"; model two two >>"$dir/objects/models.yaml"
 check "edited in place" until_ok 4 models 3
