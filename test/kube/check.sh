@@ -301,4 +301,37 @@ originals() { same "original-1 original-2 original-3" "$(names)"; }
 check "with the pods of the pool" soon 5 originals
 check "it says which older spellings it was given" grep -q 'poolName' "$dir/eppd.log"
 check "eppd ends well" stop "$eppd_pid"
+
+# client certificates: the name in one is who eppd is, with the rights of the account
+authority() { # NAME
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=$1" \
+                -keyout "$dir/$1.key" -out "$dir/$1.crt" 2>"$dir/null"
+}
+certificate() { # AUTHORITY: $dir/client.crt, client.key
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$dir/client.key" \
+                -subj "/CN=system:serviceaccount:$ns:eppd" -out "$dir/client.csr" 2>"$dir/null" &&
+                openssl x509 -req -in "$dir/client.csr" -CA "$dir/$1.crt" -CAkey "$dir/$1.key" -CAcreateserial \
+                        -days 2 -out "$dir/client.crt" 2>"$dir/null"
+}
+certified() { # AUTHORITY file|data
+        certificate "$1" || return 1
+        case $2 in
+        file) kubeconfig "$dir/kubeconfig" "client-certificate: $dir/client.crt, client-key: $dir/client.key" ;;
+        data) kubeconfig "$dir/kubeconfig" "client-certificate-data: $(base64 -w 0 "$dir/client.crt"),
+                    client-key-data: $(base64 -w 0 "$dir/client.key")" ;;
+        esac
+        start_eppd --secure-serving=false --kubeconfig="$dir/kubeconfig" --pool-name=vllm-llama3-8b-instruct
+}
+authority ours && authority other || exit 1
+check "the API server takes client certificates" restart_kube --client-ca-file="$dir/ours.crt"
+for form in file data; do
+        check "eppd starts with a client certificate ($form)" certified ours $form
+        check "it becomes ready by it" soon 20 readyz 200
+        check "with the pods of the pool" soon 5 originals
+        check "eppd ends well" stop "$eppd_pid"
+done
+check "a certificate of another authority" certified other file
+check "is said to be refused" soon 10 grep -q 'warn ev=.*401' "$dir/eppd.log"
+check "and eppd is not ready" readyz 503
+check "eppd ends well" stop "$eppd_pid"
 finish

@@ -195,7 +195,7 @@ sa_token() (
 )
 revoke() { kube DELETE "$(collection secrets)/$1" >"$dir/null"; } # the server may know the token 10 s more
 
-# kubeconfig FILE TOKEN: TOKEN may be @FILE, then it is read from there (tokenFile)
+# kubeconfig FILE TOKEN: TOKEN may be @FILE, then it is read from there (tokenFile), or "key: value..."
 kubeconfig() {
         cat >"$1" <<-YAML
 		apiVersion: v1
@@ -207,7 +207,7 @@ kubeconfig() {
 		- {name: test, context: {cluster: test, user: test, namespace: $ns}}
 		users:
 		- name: test
-		  user: {$(case $2 in @*) echo "tokenFile: ${2#@}" ;; *) echo "token: $2" ;; esac)}
+		  user: {$(case $2 in @*) echo "tokenFile: ${2#@}" ;; *:*) echo "$2" ;; *) echo "token: $2" ;; esac)}
 		YAML
 }
 
