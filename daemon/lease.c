@@ -4,7 +4,6 @@
 
 #include <event2/event.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -81,15 +80,6 @@ on_change(void *ctx, bool leading)
 
 /* ---- what is wanted ---- */
 
-static epp_wall
-wall_now(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_REALTIME, &t);
-        return (epp_wall)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 static void
 wake_at(struct lease *e, epp_us at)
 {
@@ -132,7 +122,7 @@ on_wake(evutil_socket_t fd, short what, void *user)
                 answer(e);
                 return;
         }
-        epp_lease_wish(e->machine, now, wall_now(), &w);
+        epp_lease_wish(e->machine, now, loop_wall(), &w);
         if (w.method != EPP_LEASE_NOTHING)
                 send_wish(e, &w);
         else

@@ -12,3 +12,12 @@ loop_now(struct event_base *base)
         clock_gettime(CLOCK_MONOTONIC, &t);
         return (epp_us)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
+
+epp_wall
+loop_wall(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_REALTIME, &t);
+        return (epp_wall)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}

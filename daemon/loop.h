@@ -1,4 +1,4 @@
-/* loop.h - the time on the loop. Knows: base. */
+/* loop.h - the two clocks of the loop. Knows: base. */
 #ifndef EPPD_LOOP_H
 #define EPPD_LOOP_H
 
@@ -8,5 +8,7 @@ struct event_base;
 
 /* The monotonic clock, microseconds, read anew with each call: 20 ns. */
 epp_us loop_now(struct event_base *base);
+/* Microseconds since 1970, likewise. */
+epp_wall loop_wall(void);
 
 #endif

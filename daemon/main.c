@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/admin.h"
@@ -100,11 +99,8 @@ hold_stdio(void)
 static epp_wall
 wall_now(void *ctx)
 {
-        struct timespec t;
-
         (void)ctx;
-        clock_gettime(CLOCK_REALTIME, &t);
-        return (epp_wall)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+        return loop_wall();
 }
 
 static void

@@ -3,7 +3,6 @@
 #include "daemon/scrape.h"
 
 #include <event2/event.h>
-#include <time.h>
 
 #include "daemon/loop.h"
 #include "model/metricspec.h"
@@ -182,15 +181,6 @@ scrape_new(struct scrapes *all, struct epp_endpoint *e)
         return s;
 }
 
-static epp_wall
-wall_now(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_REALTIME, &t);
-        return (epp_wall)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 static void
 scrape_start(struct scrape *s, epp_us now)
 {
@@ -198,7 +188,7 @@ scrape_start(struct scrape *s, epp_us now)
                 return;
         s->nomem = false;
         epp_promscan_begin(&s->scan);
-        epp_load_fold_begin(&s->fold, now, wall_now());
+        epp_load_fold_begin(&s->fold, now, loop_wall());
         if (!fetch_start(s->fetch))
                 epp_scrape_end(&s->turn, false, now);
 }

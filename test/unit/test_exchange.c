@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <openssl/sha.h>
 
+#include "bodies.h"
 #include "plugin/plugins.h"
 #include "proto/ext_proc.pb-c.h"
 #include "serve/director.h"
@@ -284,26 +285,6 @@ say_pieces(int kind, const char *p, size_t n, size_t step, enum ending ending)
 #define MODE_STREAMED "\x5a\x04\x08\x01\x10\x01"
 
 /* ---- captured bodies ---- */
-
-static char *
-slurp(const char *name, size_t *n)
-{
-        const char *root = getenv("EPP_TEST_DATA");
-        char path[512];
-        FILE *f;
-        char *p;
-
-        snprintf(path, sizeof(path), "%s/bodies/%s", root ? root : "test/data", name);
-        f = fopen(path, "rb");
-        ck_assert_msg(f != NULL, "cannot open %s", path);
-        fseek(f, 0, SEEK_END);
-        *n = (size_t)ftell(f);
-        rewind(f);
-        p = malloc(*n + 1);
-        ck_assert_uint_eq(fread(p, 1, *n, f), *n);
-        fclose(f);
-        return p;
-}
 
 static const char *
 text_of(json_t *row, const char *key)

@@ -3,6 +3,7 @@
 #include <openssl/sha.h>
 
 #include "base/rng.h"
+#include "bodies.h"
 #include "unit.h"
 #include "wire/jscan.h"
 
@@ -11,26 +12,6 @@ static const char *const names[EPP_J_ERRORS] = { "", "json:val", "json:key", "js
         "json:eof" };
 static const char *const model_names[EPP_JM_STATES] = { "", "model-missing", "model-missing",
         "model-missing", "model-control", "model-utf8", "model-long" };
-
-static char *
-slurp(const char *name, size_t *n)
-{
-        const char *root = getenv("EPP_TEST_DATA");
-        char path[512];
-        FILE *f;
-        char *p;
-
-        snprintf(path, sizeof(path), "%s/bodies/%s", root ? root : "test/data", name);
-        f = fopen(path, "rb");
-        ck_assert_msg(f != NULL, "cannot open %s", path);
-        fseek(f, 0, SEEK_END);
-        *n = (size_t)ftell(f);
-        rewind(f);
-        p = malloc(*n + 1);
-        ck_assert_uint_eq(fread(p, 1, *n, f), *n);
-        fclose(f);
-        return p;
-}
 
 static void
 scan(struct epp_jscan *j, const char *p, size_t n, size_t cut, size_t step)

@@ -2,28 +2,9 @@
 #include <jansson.h>
 
 #include "base/rng.h"
+#include "bodies.h"
 #include "unit.h"
 #include "wire/sse.h"
-
-static char *
-slurp(const char *name, size_t *n)
-{
-        const char *root = getenv("EPP_TEST_DATA");
-        char path[512];
-        FILE *f;
-        char *p;
-
-        snprintf(path, sizeof(path), "%s/bodies/%s", root ? root : "test/data", name);
-        f = fopen(path, "rb");
-        ck_assert_msg(f != NULL, "cannot open %s", path);
-        fseek(f, 0, SEEK_END);
-        *n = (size_t)ftell(f);
-        rewind(f);
-        p = malloc(*n + 1);
-        ck_assert_uint_eq(fread(p, 1, *n, f), *n);
-        fclose(f);
-        return p;
-}
 
 /* The first <first> bytes, then <step> at a time. */
 static struct epp_usage
