@@ -109,19 +109,19 @@ has_body(struct epp_slice head)
 }
 
 static void
-serve_page(struct client *c, struct epp_slice path, bool head)
+serve_page(struct client *c, struct epp_slice target, bool head)
 {
-        struct epp_buf out = { 0 };
+        struct admin_reply r = { .code = 200, .type = "text/plain; charset=utf-8" };
         struct span span = span_begin(SPAN_ADMIN);
-        int code;
+        struct admin_request q = { .query = target };
 
-        path = epp_slice_cut(&path, '?');
+        q.path = epp_slice_cut(&q.query, '?');
         for (size_t i = 0; i < c->a->n; i++) {
-                if (!epp_slice_eq(path, epp_slice_str(c->a->pages[i].path)))
+                if (!epp_slice_eq(q.path, epp_slice_str(c->a->pages[i].path)))
                         continue;
-                code = c->a->pages[i].render(c->a->ctx, &out);
-                respond(c, code, c->a->pages[i].type, epp_buf_slice(&out), head);
-                epp_buf_fini(&out);
+                c->a->pages[i].render(c->a->ctx, &q, &r);
+                respond(c, r.code, r.type, epp_buf_slice(&r.body), head);
+                epp_buf_fini(&r.body);
                 span_end(SPAN_ADMIN, span);
                 return;
         }

@@ -31,9 +31,8 @@ static const char *const unbuilt[] = { "config-file", "config-text", "enable-ppr
 /* Flags that only ask for what is so anyway, with the values that ask for it. */
 static const struct {
         const char *name, *value;
-} harmless[] = { { "tracing", "false" }, { "metrics-endpoint-auth", "false" },
-        { "health-checking", "true" }, { "healthChecking", "true" },
-        { "enable-cert-reload", "false" } };
+} harmless[] = { { "tracing", "false" },
+        { "health-checking", "true" }, { "healthChecking", "true" } };
 
 static void *
 at(struct opt *o, const struct row *r)

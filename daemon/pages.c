@@ -2,29 +2,29 @@
  * asked for. */
 #include "daemon/pages.h"
 
-#include <math.h>
-#include <stdarg.h>
-
 #include "daemon/loop.h"
+#include "daemon/text.h"
 
-static int
-render_health(void *ctx, struct epp_buf *out)
+static void
+render_health(void *ctx, const struct admin_request *q, struct admin_reply *r)
 {
-        (void)ctx;
-        return epp_buf_append(out, EPP_SLICE("ok\n")) < 0 ? 500 : 200;
+        struct text t = { &r->body, false };
+
+        (void)ctx, (void)q;
+        text_putf(&t, "ok\n");
+        r->code = t.failed ? 500 : 200;
 }
 
-static int
-render_ready(void *ctx, struct epp_buf *out)
+static void
+render_ready(void *ctx, const struct admin_request *q, struct admin_reply *r)
 {
         const struct pages *p = ctx;
         bool ready = epp_health_ready(p->health);
+        struct text t = { &r->body, false };
 
-        if (epp_buf_append(out, ready ? EPP_SLICE("ready\n") : EPP_SLICE("not ready: ")) < 0 ||
-                (!ready && (epp_buf_append(out, epp_slice_str(*p->why)) < 0 ||
-                                   epp_buf_append(out, EPP_SLICE("\n")) < 0)))
-                return 500;
-        return ready ? 200 : 503;
+        (void)q;
+        text_putf(&t, ready ? "ready\n" : "not ready: %s\n", *p->why);
+        r->code = t.failed ? 500 : ready ? 200 : 503;
 }
 
 static size_t
@@ -257,66 +257,20 @@ static const struct stat_row {
 #undef STAT
 };
 
-/* The page as it grows; one failure spoils it. */
-struct text {
-        struct epp_buf *out;
-        bool failed;
-};
-
-static void
-put(struct text *t, struct epp_slice s)
-{
-        t->failed |= epp_buf_append(t->out, s) < 0;
-}
-
-/* For what is short by nature: names of our own, numbers. */
-static void EPP_PRINTF(2, 3)
-putf(struct text *t, const char *fmt, ...)
-{
-        char line[512];
-        va_list ap;
-        int n;
-
-        va_start(ap, fmt);
-        n = vsnprintf(line, sizeof(line), fmt, ap);
-        va_end(ap);
-        t->failed |= n < 0 || (size_t)n >= sizeof(line);
-        if (!t->failed)
-                put(t, epp_slice(line, (size_t)n));
-}
-
-/* The value of a label: backslash, quote and newline are escaped, as names come from files. */
-static void
-put_escaped(struct text *t, struct epp_slice s)
-{
-        size_t from = 0;
-
-        for (size_t i = 0; i < s.n; i++) {
-                char c = s.p[i];
-
-                if (c != '\\' && c != '"' && c != '\n')
-                        continue;
-                put(t, epp_slice(s.p + from, i - from));
-                putf(t, "\\%c", c == '\n' ? 'n' : c);
-                from = i + 1;
-        }
-        put(t, epp_slice(s.p + from, s.n - from));
-}
-
 static void
 put_label(struct text *t, const char *open, const char *name, struct epp_slice value)
 {
-        putf(t, "%s%s=\"", open, name);
-        put_escaped(t, value);
-        putf(t, "\"");
+        text_putf(t, "%s%s=\"", open, name);
+        text_label(t, value);
+        text_putf(t, "\"");
 }
 
 static void
 put_value(struct text *t, double v)
 {
-        bool whole = v == floor(v) && fabs(v) < 1e15;
-
-        putf(t, whole ? " %.0f\n" : " %.9g\n", v);
+        text_putf(t, " ");
+        text_number(t, v);
+        text_putf(t, "\n");
 }
 
 /* Sample <i> of a family whose label is not endpoint. */
@@ -326,7 +280,7 @@ put_sample(struct text *t, const struct stat_row *r, const struct pages *p, size
         const struct label *l = r->label;
         size_t first = l->second ? i / l->n2 : i;
 
-        putf(t, "%s", r->name);
+        text_putf(t, "%s", r->name);
         if (l->name)
                 put_label(t, "{", l->name, epp_slice_str(l->value(p, first)));
         for (const struct label *also = l->also; also; also = also->also)
@@ -334,7 +288,7 @@ put_sample(struct text *t, const struct stat_row *r, const struct pages *p, size
         if (l->second)
                 put_label(t, ",", l->second, epp_slice_str(l->value2(p, i % l->n2)));
         if (l->name)
-                putf(t, "}");
+                text_putf(t, "}");
         put_value(t, r->value(p, NULL, i));
 }
 
@@ -345,32 +299,34 @@ put_family(struct text *t, const struct stat_row *r, const struct pages *p)
         size_t n = (l->count ? l->count(p) : l->n) * (l->second ? l->n2 : 1);
         struct epp_endpoint *const *list;
 
-        putf(t, "# HELP %s %s\n# TYPE %s %s\n", r->name, r->help, r->name, r->type);
+        text_putf(t, "# HELP %s %s\n# TYPE %s %s\n", r->name, r->help, r->name, r->type);
         for (size_t i = 0; i < n; i++)
                 put_sample(t, r, p, i);
         if (l != &label_endpoint)
                 return;
         list = epp_pool_list(p->pool, &n);
         for (size_t i = 0; i < n; i++) {
-                putf(t, "%s", r->name);
+                text_putf(t, "%s", r->name);
                 put_label(t, "{", l->name, list[i]->name);
-                putf(t, "}");
+                text_putf(t, "}");
                 put_value(t, r->value(p, list[i], i));
         }
 }
 
-static int
-render_metrics(void *ctx, struct epp_buf *out)
+static void
+render_metrics(void *ctx, const struct admin_request *q, struct admin_reply *r)
 {
-        struct text t = { out, false };
+        struct text t = { &r->body, false };
 
+        (void)q;
+        r->type = "text/plain; version=0.0.4; charset=utf-8";
         for (size_t i = 0; i < ARRAY_LEN(rows); i++)
                 put_family(&t, &rows[i], ctx);
-        return t.failed ? 500 : 200;
+        r->code = t.failed ? 500 : 200;
 }
 
 const struct admin_page pages_table[PAGES] = {
-        { "/healthz", "text/plain; charset=utf-8", render_health },
-        { "/readyz", "text/plain; charset=utf-8", render_ready },
-        { "/metrics", "text/plain; version=0.0.4; charset=utf-8", render_metrics },
+        { "/healthz", ADMIN_HEALTH, render_health },
+        { "/readyz", ADMIN_HEALTH, render_ready },
+        { "/metrics", ADMIN_METRICS, render_metrics },
 };

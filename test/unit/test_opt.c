@@ -173,7 +173,7 @@ START_TEST(syntax)
         ck_assert_int_eq(warned, 1);
         ck_assert_str_eq(o.pool_name, "p");
         opt_fini(&o);
-        ck_assert_int_eq(PARSE(&o, "--tracing=false", "--metrics-endpoint-auth=false"), OPT_RUN);
+        ck_assert_int_eq(PARSE(&o, "--tracing=false", "--health-checking=true"), OPT_RUN);
         opt_fini(&o);
 }
 END_TEST
