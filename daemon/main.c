@@ -211,6 +211,8 @@ start_model(struct eppd *d)
                 return no_start("the scheduler's configuration names an unknown plugin");
         d->director = (struct epp_director){ .pool = d->pool, .models = models, .sched = d->sched,
                 .match = (enum epp_model_match)d->opt.model_match, .log = &d->log };
+        if (epp_series_new(d->opt.metrics_values, key, &d->director.series) < 0)
+                return no_start("out of memory");
         epp_rng_init(&d->director.ids, key); /* not from --seed: ids differ between runs */
         if (scrapes_new(d->base, &d->opt, d->pool, &d->log, &d->scrape_stats, &d->scrapes) < 0)
                 return no_start("out of memory");
@@ -369,6 +371,7 @@ finish(struct eppd *d)
         epp_health_free(d->health);
         epp_sched_free(d->sched);
         epp_models_free(d->director.models);
+        epp_series_free(d->director.series);
         epp_pool_free(d->pool);
         SSL_CTX_free(d->tls);
         if (d->base)

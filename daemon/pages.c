@@ -91,7 +91,7 @@ static const char *
 error_code_name(const struct pages *p, size_t i)
 {
         (void)p;
-        return epp_refusal_name((enum epp_refusal)i);
+        return epp_failure_name((enum epp_failure)i);
 }
 
 static const char *
@@ -219,7 +219,7 @@ static const struct label {
 } label_none = { NULL, 1, NULL, NULL, NULL, 0, NULL, NULL },
   label_endpoint = { "endpoint", 0, NULL, NULL, NULL, 0, NULL, NULL },
   label_state = { .name = "state", .n = EPP_LOAD_MISSING + 1, .value = state_name },
-  label_error_code = { .name = "error_code", .n = EPP_REF_COUNT, .value = error_code_name },
+  label_error_code = { .name = "error_code", .n = EPP_FAIL_COUNT, .value = error_code_name },
   label_name = { .name = "name", .count = count_leases, .value = lock_name },
   label_result = { .name = "result", .n = FETCH_RESULTS, .value = result_name },
   label_callback = { .name = "callback", .n = SPAN_KINDS, .value = callback_name },

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <xxhash.h>
 
+#include "serve/account.h"
 #include "serve/subset.h"
 
 #define NAME_SHOWN 120 /* bytes of a client's model name in an answer */
@@ -14,28 +15,69 @@
 /* A routed request that has not ended. */
 struct ticket {
         struct epp_ref ref;
+        struct epp_record record; /* its texts follow the ticket */
 };
 
 static const struct {
         const char *name;
         int http;
         const char *reason; /* x-llm-d-request-dropped-reason */
-} refusals[EPP_REF_COUNT] = {
-        [EPP_REF_BAD_REQUEST] = { "BadRequest", 400, NULL },
-        [EPP_REF_NOT_FOUND] = { "BadConfiguration", 404, NULL },
-        [EPP_REF_EXHAUSTED] = { "ResourceExhausted", 429, "rejected-saturated" },
-        [EPP_REF_UNAVAILABLE] = { "ServiceUnavailable", 503, "rejected-no-endpoints" },
-        [EPP_REF_INTERNAL] = { "Internal", 500, NULL },
+} refusals[EPP_FAIL_COUNT] = {
+        [EPP_FAIL_BAD_REQUEST] = { "BadRequest", 400, NULL },
+        [EPP_FAIL_NOT_FOUND] = { "BadConfiguration", 404, NULL },
+        [EPP_FAIL_EXHAUSTED] = { "ResourceExhausted", 429, "rejected-saturated" },
+        [EPP_FAIL_UNAVAILABLE] = { "ServiceUnavailable", 503, "rejected-no-endpoints" },
+        [EPP_FAIL_INTERNAL] = { "Internal", 500, NULL },
+        [EPP_FAIL_MODEL_SERVER] = { "ModelServerError", 0, NULL },
 };
 
 const char *
-epp_refusal_name(enum epp_refusal r)
+epp_failure_name(enum epp_failure r)
 {
         return refusals[r].name;
 }
 
+/* 413 and 408 are the client's mistakes, too. */
+static enum epp_failure
+failure_of(int http)
+{
+        for (size_t i = 0; i < EPP_FAIL_COUNT; i++)
+                if (refusals[i].http == http)
+                        return (enum epp_failure)i;
+        return EPP_FAIL_BAD_REQUEST;
+}
+
+/* ---- who hears of requests ---- */
+
+static struct epp_record
+record_of(const struct epp_ask *ask)
+{
+        return (struct epp_record){ .id = ask->request_id, .fairness = ask->fairness,
+                .request_bytes = ask->body_bytes, .begun = ask->begun, .decided = ask->now };
+}
+
+static void
+tell_decided(struct epp_director *d, struct epp_record *r)
+{
+        if (d->series)
+                epp_account_decided(d->series, r);
+        for (size_t i = 0; i < d->n_observers; i++)
+                if (d->observer[i].decided)
+                        d->observer[i].decided(d->observer[i].ctx, r);
+}
+
+static void
+tell_ended(struct epp_director *d, const struct epp_record *r)
+{
+        if (d->series)
+                epp_account_ended(d->series, r);
+        for (size_t i = 0; i < d->n_observers; i++)
+                if (d->observer[i].ended)
+                        d->observer[i].ended(d->observer[i].ctx, r);
+}
+
 static void EPP_PRINTF(4, 5)
-refuse(struct epp_director *d, struct epp_verdict *v, enum epp_refusal code, const char *fmt, ...)
+refuse(struct epp_director *d, struct epp_verdict *v, enum epp_failure code, const char *fmt, ...)
 {
         size_t n = (size_t)snprintf(v->text, sizeof(v->text), "inference error: %s - ",
                 refusals[code].name);
@@ -94,7 +136,7 @@ read_model(struct epp_director *d, const struct epp_ask *ask, struct epp_request
         if (must_check(d, ask)) {
                 wrong = epp_dialect_check(ask->dialect, ask->scan, buf, sizeof(buf));
                 if (wrong) {
-                        refuse(d, v, EPP_REF_BAD_REQUEST, "%s", wrong);
+                        refuse(d, v, EPP_FAIL_BAD_REQUEST, "%s", wrong);
                         return false;
                 }
         }
@@ -149,7 +191,7 @@ find_model(struct epp_director *d, const struct epp_ask *ask, struct epp_request
 /* Finds the model and draws its target; false when the request has been refused. */
 static bool
 match_model(struct epp_director *d, const struct epp_ask *ask, struct epp_request *req,
-        struct epp_verdict *v)
+        struct epp_record *r, struct epp_verdict *v)
 {
         const struct epp_target *t;
         struct epp_model *m;
@@ -161,15 +203,16 @@ match_model(struct epp_director *d, const struct epp_ask *ask, struct epp_reques
                 return true;
         }
         m = find_model(d, ask, req);
+        r->named = m && epp_slice_eq(m->name, req->model);
         if (required_now(d) && !m) {
-                refuse(d, v, EPP_REF_NOT_FOUND,
+                refuse(d, v, EPP_FAIL_NOT_FOUND,
                         "no InferenceModel is named \"" SLICE_FMT "\" in this pool",
                         SLICE_ARG(shorten(req->model, NAME_SHOWN)));
                 return false;
         }
         t = m ? epp_model_draw(m, epp_sched_rng(d->sched)) : NULL;
         if (t && t->name.n == 0) { /* the CRD lets it through */
-                refuse(d, v, EPP_REF_NOT_FOUND,
+                refuse(d, v, EPP_FAIL_NOT_FOUND,
                         "a target of InferenceModel \"" SLICE_FMT "\" has no name",
                         SLICE_ARG(shorten(req->model, NAME_SHOWN)));
                 return false;
@@ -184,7 +227,7 @@ match_model(struct epp_director *d, const struct epp_ask *ask, struct epp_reques
         v->model = req->target;
         v->rename = must_rename(ask, req, m != NULL || ask->rewrite.n);
         if (v->rename && ask->scan->n_spans > EPP_JSCAN_SPANS) {
-                refuse(d, v, EPP_REF_BAD_REQUEST, "too many model keys");
+                refuse(d, v, EPP_FAIL_BAD_REQUEST, "too many model keys");
                 return false;
         }
         return true;
@@ -225,27 +268,93 @@ make_id(struct epp_director *d, char out[37])
                 (unsigned)(b >> 48 & 0x3fff) | 0x8000, b & 0xffffffffffff);
 }
 
-static void
-take(struct epp_director *d, const struct epp_ask *ask, const struct epp_request *req,
+static struct epp_slice
+append(char **at, struct epp_slice s)
+{
+        char *p = *at;
+
+        if (s.n)
+                memcpy(p, s.p, s.n);
+        *at += s.n;
+        return epp_slice(p, s.n);
+}
+
+/* A ticket with its own copy of what <r> borrows; NULL without memory. */
+static struct ticket *
+ticket_new(const struct epp_record *r)
+{
+        struct ticket *t = malloc(sizeof(*t) + r->id.n + r->model.n + r->target.n + r->fairness.n +
+                r->endpoint.n + r->addr.n);
+        char *at = (char *)(t + 1);
+
+        if (!t)
+                return NULL;
+        t->record = *r;
+        t->record.trace = NULL;
+        t->record.text = NULL;
+        t->record.id = append(&at, r->id);
+        t->record.model = append(&at, r->model);
+        t->record.target = append(&at, r->target);
+        t->record.fairness = append(&at, r->fairness);
+        t->record.endpoint = append(&at, r->endpoint);
+        t->record.addr = append(&at, r->addr);
+        return t;
+}
+
+static struct ticket *
+take(struct epp_director *d, const struct epp_ask *ask, struct epp_record *r,
         struct epp_endpoint *e, struct epp_verdict *v)
 {
-        struct ticket *t = malloc(sizeof(*t));
+        struct ticket *t;
 
+        if (ask->request_id.n == 0) {
+                make_id(d, v->request_id);
+                r->id = epp_slice_str(v->request_id);
+        }
+        r->endpoint = e->name;
+        r->addr = e->addr;
+        t = ticket_new(r);
         if (!t) {
-                refuse(d, v, EPP_REF_UNAVAILABLE, "out of memory");
-                return;
+                refuse(d, v, EPP_FAIL_UNAVAILABLE, "out of memory");
+                return NULL;
         }
         t->ref = e->ref;
         e->inflight++;
         e->picks++;
         v->ticket = t;
         snprintf(v->endpoint, sizeof(v->endpoint), SLICE_FMT, SLICE_ARG(e->addr));
-        if (ask->request_id.n == 0)
-                make_id(d, v->request_id);
-        epp_log(d->log, EPP_LOG_DEBUG, "pick",
-                LOG_S("id", ask->request_id.n ? ask->request_id : epp_slice_str(v->request_id)),
-                LOG_S("model", req->model), LOG_S("target", req->target), LOG_S("ep", e->name),
-                LOG_N("critical", req->critical));
+        epp_log(d->log, EPP_LOG_DEBUG, "pick", LOG_S("id", r->id), LOG_S("model", r->model),
+                LOG_S("target", r->target), LOG_S("ep", e->name), LOG_N("critical", r->critical));
+        return t;
+}
+
+/* The endpoint for what is asked, or NULL when it has been refused. */
+static struct epp_endpoint *
+choose(struct epp_director *d, const struct epp_ask *ask, struct epp_request *req,
+        struct epp_record *r, struct epp_verdict *v)
+{
+        struct epp_endpoint **room, *chosen;
+        size_t n;
+
+        if (!d->ready) {
+                refuse(d, v, EPP_FAIL_UNAVAILABLE, "the pool has not been read yet");
+                return NULL;
+        }
+        if (!read_model(d, ask, req, v) || !match_model(d, ask, req, r, v))
+                return NULL;
+        (void)epp_pool_list(d->pool, &n);
+        room = epp_sched_candidates(d->sched, n);
+        n = room ? candidates(d, ask, room) : 0;
+        if (n == 0) {
+                refuse(d, v, EPP_FAIL_UNAVAILABLE,
+                        "failed to find endpoint candidates for serving the request");
+                return NULL;
+        }
+        if (epp_sched_run(d->sched, req, n, &chosen) < 0) {
+                refuse(d, v, EPP_FAIL_EXHAUSTED, "system saturated, non-critical request dropped");
+                return NULL;
+        }
+        return chosen;
 }
 
 static void
@@ -253,30 +362,36 @@ decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
 {
         struct epp_director *d = ctx;
         struct epp_request req = { .now = ask->now };
-        struct epp_endpoint **room, *chosen;
-        size_t n;
+        struct epp_record r = record_of(ask);
+        struct epp_endpoint *e;
+        struct ticket *t;
 
         memset(v, 0, sizeof(*v));
         d->stats.requests++;
-        if (!d->ready) {
-                refuse(d, v, EPP_REF_UNAVAILABLE, "the pool has not been read yet");
-                return;
-        }
-        if (!read_model(d, ask, &req, v) || !match_model(d, ask, &req, v))
-                return;
-        (void)epp_pool_list(d->pool, &n);
-        room = epp_sched_candidates(d->sched, n);
-        n = room ? candidates(d, ask, room) : 0;
-        if (n == 0) {
-                refuse(d, v, EPP_REF_UNAVAILABLE,
-                        "failed to find endpoint candidates for serving the request");
-                return;
-        }
-        if (epp_sched_run(d->sched, &req, n, &chosen) < 0) {
-                refuse(d, v, EPP_REF_EXHAUSTED, "system saturated, non-critical request dropped");
-                return;
-        }
-        take(d, ask, &req, chosen, v);
+        if (d->models && ask->objective.n)
+                r.priority = epp_models_priority(d->models, ask->objective);
+        e = choose(d, ask, &req, &r, v);
+        r.model = req.model;
+        r.target = req.target;
+        r.critical = req.critical;
+        t = e ? take(d, ask, &r, e, v) : NULL;
+        r.http = v->http;
+        r.failure = failure_of(v->http);
+        r.text = v->text;
+        tell_decided(d, &r);
+        if (t)
+                t->record.cell = r.cell;
+}
+
+static void
+failed(void *ctx, const struct epp_ask *ask, int http, const char *text)
+{
+        struct epp_record r = record_of(ask);
+
+        r.http = http;
+        r.failure = failure_of(http);
+        r.text = text;
+        tell_decided(ctx, &r);
 }
 
 /* The request went elsewhere than picked (a retry of the gateway): its count moves along. */
@@ -316,6 +431,8 @@ release(void *ctx, void *ticket, const struct epp_outcome *o)
                         e->ttft_us += ((double)o->first_us - e->ttft_us) *
                                 (e->ttft_us ? TTFT_WEIGHT : 1);
         }
+        t->record.outcome = o;
+        tell_ended(d, &t->record);
         free(t);
         if (o->complete)
                 d->stats.complete++;
@@ -329,8 +446,28 @@ release(void *ctx, void *ticket, const struct epp_outcome *o)
         d->stats.cached_tokens += o->usage.cached;
 }
 
+static void
+gap(void *ctx, void *ticket, epp_us us)
+{
+        struct ticket *t = ticket;
+
+        (void)ctx;
+        if (t->record.cell)
+                epp_hist_add(&t->record.cell->itl, (double)us / 1e6);
+}
+
+static void
+stray(void *ctx, const struct epp_outcome *o)
+{
+        struct epp_director *d = ctx;
+
+        if (d->series)
+                epp_account_stray(d->series, o);
+}
+
 struct epp_decider
 epp_director_decider(struct epp_director *d)
 {
-        return (struct epp_decider){ d, decide, served, release };
+        return (struct epp_decider){ .ctx = d, .decide = decide, .failed = failed,
+                .served = served, .release = release, .gap = gap, .stray = stray };
 }

@@ -8,24 +8,25 @@
 #include "model/objective.h"
 #include "model/pool.h"
 #include "sched/sched.h"
+#include "serve/record.h"
 #include "serve/stream.h"
 
 enum epp_model_match { EPP_MATCH_AUTO, EPP_MATCH_REQUIRED, EPP_MATCH_PASSTHROUGH };
 
-/* Codes of refusals, as counted; order of epp_refusal_name. */
-enum epp_refusal { EPP_REF_BAD_REQUEST, EPP_REF_NOT_FOUND, EPP_REF_EXHAUSTED, EPP_REF_UNAVAILABLE,
-        EPP_REF_INTERNAL, EPP_REF_COUNT };
-const char *epp_refusal_name(enum epp_refusal r);
+/* The word in an answer's text, as the original has it. */
+const char *epp_failure_name(enum epp_failure f);
 
 struct epp_director_stats {
         uint64_t requests;               /* asked */
-        uint64_t refused[EPP_REF_COUNT];
+        uint64_t refused[EPP_FAIL_COUNT];
         uint64_t unchecked;              /* passed without a look at their model */
         uint64_t model_errors;           /* responses with status >= 400 */
         uint64_t complete, aborted;      /* routed requests that have ended */
         uint64_t moved;                  /* served elsewhere than picked */
         uint64_t response_bytes, prompt_tokens, completion_tokens, cached_tokens;
 };
+
+#define EPP_OBSERVERS 4
 
 struct epp_director {
         struct epp_pool *pool;
@@ -36,6 +37,9 @@ struct epp_director {
         bool ready;                      /* sources have been read; before, all get 503 */
         struct epp_rng ids;              /* of requests that come without one */
         const struct epp_log *log;
+        struct epp_series *series;       /* NULL: nothing is counted by model */
+        struct epp_observer observer[EPP_OBSERVERS];
+        size_t n_observers;
         struct epp_director_stats stats;
 };
 

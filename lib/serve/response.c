@@ -38,22 +38,28 @@ epp_response_begin(struct epp_response *r)
                 epp_usage_begin(&r->reader.json);
 }
 
-void
+epp_us
 epp_response_body(struct epp_response *r, struct epp_slice body, epp_us now)
 {
+        epp_us gap = r->kind == EPP_BODY_SSE && body.n && r->bytes ? now - r->last : -1;
+
         if (body.n && !r->bytes)
                 r->first = now;
+        if (body.n)
+                r->last = now;
         r->bytes += body.n;
         if (r->kind == EPP_BODY_SSE)
                 epp_sse_feed(&r->reader.sse, body);
         else if (r->kind == EPP_BODY_JSON)
                 epp_usage_feed(&r->reader.json, body);
+        return gap;
 }
 
 struct epp_outcome
 epp_response_end(struct epp_response *r, epp_us begun, epp_us now, bool complete)
 {
-        struct epp_outcome o = { .status = r->status, .complete = complete, .bytes = r->bytes,
+        struct epp_outcome o = { .status = r->status, .complete = complete,
+                .streaming = r->kind == EPP_BODY_SSE, .bytes = r->bytes,
                 .first_us = r->first ? r->first - begun : 0, .all_us = now - begun };
 
         if (r->kind == EPP_BODY_SSE) {

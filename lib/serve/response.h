@@ -10,6 +10,7 @@
 struct epp_outcome {
         int status;             /* of the response, 0 = none was seen */
         bool complete;          /* the whole response went by */
+        bool streaming;         /* server-sent events */
         epp_us first_us,
                 all_us;         /* from the request headers to first body byte and end; 0 = never */
         uint64_t bytes, events; /* of the response body as far as it was shown to us */
@@ -20,7 +21,7 @@ struct epp_response {
         int status;
         bool encoded;           /* gzip or the like: not readable */
         enum { EPP_BODY_OPAQUE, EPP_BODY_JSON, EPP_BODY_SSE } kind;
-        epp_us first;           /* when the first body byte came, 0 = not yet */
+        epp_us first, last;     /* when the first body byte and the last piece came, 0 = not yet */
         uint64_t bytes;
         union {
                 struct epp_sse sse;
@@ -32,8 +33,9 @@ struct epp_response {
 void epp_response_header(struct epp_response *r, struct epp_slice name, struct epp_slice value);
 /* All headers were seen: chooses the reader of the body. */
 void epp_response_begin(struct epp_response *r);
-/* Body bytes, in any pieces. */
-void epp_response_body(struct epp_response *r, struct epp_slice body, epp_us now);
+/* Body bytes, in any pieces. Returns the time since the piece before it when the response is
+ * streamed and both have bytes, else -1. */
+epp_us epp_response_body(struct epp_response *r, struct epp_slice body, epp_us now);
 /* The sum for a request that began at <begun>; call once. */
 struct epp_outcome epp_response_end(
         struct epp_response *r, epp_us begun, epp_us now, bool complete);

@@ -41,12 +41,15 @@ enum kept {
         KEPT_OLD_OBJECTIVE,
         KEPT_REWRITE,
         KEPT_OLD_REWRITE,
+        KEPT_FAIRNESS,
+        KEPT_OLD_FAIRNESS,
         KEPT_COUNT
 };
 static const char *const kept_names[KEPT_COUNT] = { ":method", ":path", "x-original-path",
         "x-forwarded-path", "x-request-id", "x-llm-d-inference-objective",
         "x-gateway-inference-objective", "x-llm-d-model-name-rewrite",
-        "x-gateway-model-name-rewrite" };
+        "x-gateway-model-name-rewrite", "x-llm-d-inference-fairness-id",
+        "x-gateway-inference-fairness-id" };
 
 struct stream {
         const struct epp_stream_config *cfg;
@@ -77,6 +80,7 @@ struct stream {
         struct epp_jscan scan;
         struct epp_verdict verdict;
         bool ticket;
+        bool stray;            /* a response without a pick */
         bool nomem;            /* something of the request was lost: it must not be decided */
         epp_us now;
 };
@@ -159,11 +163,14 @@ release(struct stream *s, bool complete)
 {
         struct epp_outcome o;
 
-        if (!s->ticket)
+        if (!s->ticket && !s->stray)
                 return;
-        s->ticket = false;
         o = epp_response_end(&s->response, s->begun, s->now, complete);
-        s->cfg->decider.release(s->cfg->decider.ctx, s->verdict.ticket, &o);
+        if (s->ticket)
+                s->cfg->decider.release(s->cfg->decider.ctx, s->verdict.ticket, &o);
+        else if (s->cfg->decider.stray)
+                s->cfg->decider.stray(s->cfg->decider.ctx, &o);
+        s->ticket = s->stray = false;
 }
 
 static void
@@ -187,6 +194,38 @@ refuse(struct stream *s, int http, const char *text, const char *reason)
         end_call(s, 0, ""); /* unless it has ended otherwise */
 }
 
+/* The value of a header that has an old name too: the new one hides it, even when it is empty. */
+static struct epp_slice
+either(const struct stream *s, enum kept name, enum kept old)
+{
+        return epp_buf_slice(&s->kept[s->seen & 1u << name ? name : old]);
+}
+
+static struct epp_ask
+question(struct stream *s)
+{
+        return (struct epp_ask){ .method = epp_buf_slice(&s->kept[KEPT_METHOD]),
+                .path = epp_buf_slice(&s->kept[KEPT_PATH]),
+                .request_id = epp_buf_slice(&s->kept[KEPT_REQUEST_ID]),
+                .objective = either(s, KEPT_OBJECTIVE, KEPT_OLD_OBJECTIVE),
+                .rewrite = either(s, KEPT_REWRITE, KEPT_OLD_REWRITE),
+                .fairness = either(s, KEPT_FAIRNESS, KEPT_OLD_FAIRNESS), .dialect = s->dialect,
+                .scan = &s->scan, .has_subset = s->has_subset,
+                .subset = epp_buf_slice(&s->subset), .body_bytes = epp_buf_len(&s->body),
+                .begun = s->begun, .now = s->now };
+}
+
+/* The same when nothing was asked yet. */
+static void
+fail(struct stream *s, int http, const char *text, const char *reason)
+{
+        struct epp_ask ask = question(s);
+
+        if (s->cfg->decider.failed)
+                s->cfg->decider.failed(s->cfg->decider.ctx, &ask, http, text);
+        refuse(s, http, text, reason);
+}
+
 static void
 too_large(struct stream *s)
 {
@@ -195,7 +234,7 @@ too_large(struct stream *s)
         s->cfg->stats->too_large++;
         snprintf(text, sizeof(text), "inference error: BadRequest - request body exceeds %zu bytes",
                 s->cfg->max_body);
-        refuse(s, 413, text, NULL);
+        fail(s, 413, text, NULL);
 }
 
 /* ---- the pick ---- */
@@ -220,25 +259,13 @@ routing(struct stream *s, struct epp_ext_pair set[SET_MAX], struct epp_slice *re
         return o;
 }
 
-/* The value of a header that has an old name too: the new one hides it, even when it is empty. */
-static struct epp_slice
-either(const struct stream *s, enum kept name, enum kept old)
-{
-        return epp_buf_slice(&s->kept[s->seen & 1u << name ? name : old]);
-}
-
 /* Asks; true when routed, else the refusal has been sent. */
 static bool
 decide(struct stream *s, bool with_body)
 {
-        struct epp_ask ask = { .method = epp_buf_slice(&s->kept[KEPT_METHOD]),
-                .path = epp_buf_slice(&s->kept[KEPT_PATH]),
-                .request_id = epp_buf_slice(&s->kept[KEPT_REQUEST_ID]),
-                .objective = either(s, KEPT_OBJECTIVE, KEPT_OLD_OBJECTIVE),
-                .rewrite = either(s, KEPT_REWRITE, KEPT_OLD_REWRITE), .has_body = with_body,
-                .dialect = s->dialect, .scan = &s->scan, .has_subset = s->has_subset,
-                .subset = epp_buf_slice(&s->subset), .now = s->now };
+        struct epp_ask ask = question(s);
 
+        ask.has_body = with_body;
         epp_rpc_wake(s->rpc, 0);
         s->cfg->decider.decide(s->cfg->decider.ctx, &ask, &s->verdict);
         s->ticket = s->verdict.ticket != NULL;
@@ -499,7 +526,7 @@ crowded(struct stream *s)
         if (!s->cfg->max_held || s->cfg->stats->held_bytes <= s->cfg->max_held)
                 return false;
         s->cfg->stats->crowded++;
-        refuse(s, 503, "inference error: ServiceUnavailable - too many request bodies are held",
+        fail(s, 503, "inference error: ServiceUnavailable - too many request bodies are held",
                 "rejected-saturated");
         return true;
 }
@@ -580,7 +607,7 @@ take_body(struct stream *s, struct epp_slice body)
         if (r == EPP_ETOOBIG)
                 too_large(s);
         else if (r < 0)
-                refuse(s, 503, "inference error: ServiceUnavailable - out of memory", NULL);
+                fail(s, 503, "inference error: ServiceUnavailable - out of memory", NULL);
         if (r < 0)
                 return false;
         s->cfg->stats->held_bytes += body.n;
@@ -664,6 +691,7 @@ begin_response(struct stream *s)
 {
         epp_response_begin(&s->response);
         s->response_begun = true;
+        s->stray = !s->ticket;
         epp_rpc_wake(s->rpc, 0);
         if (s->phase == PHASE_BODY)
                 drop_body(s);
@@ -694,13 +722,17 @@ response_headers(struct stream *s, const struct epp_ext_in *in)
 static void
 response_body(struct stream *s, const struct epp_ext_in *in)
 {
+        epp_us gap;
+
         if (s->response_ended && s->response_mode == EPP_MODE_DUPLEX) {
                 s->cfg->stats->ignored++;
                 return;
         }
         if (!s->response_begun)
                 begin_response(s); /* response_header_mode SKIP */
-        epp_response_body(&s->response, in->body, s->now);
+        gap = epp_response_body(&s->response, in->body, s->now);
+        if (gap >= 0 && s->ticket && s->cfg->decider.gap)
+                s->cfg->decider.gap(s->cfg->decider.ctx, s->verdict.ticket, gap);
         if (s->response_mode != EPP_MODE_DUPLEX)
                 answer_empty(s, EPP_EXT_RESPONSE_BODY);
         else if (in->body.n || in->end_of_stream)
@@ -805,7 +837,7 @@ on_wake(void *user, epp_us now)
                 return;
         }
         s->cfg->stats->timeouts++;
-        refuse(s, 408, "inference error: BadRequest - the request body did not arrive in time",
+        fail(s, 408, "inference error: BadRequest - the request body did not arrive in time",
                 NULL);
 }
 

@@ -14,12 +14,14 @@ struct epp_ask {
         struct epp_slice method, path, request_id;
         struct epp_slice objective; /* of the header; empty: none was named */
         struct epp_slice rewrite;   /* the target model of the header, likewise */
+        struct epp_slice fairness;  /* who asks; empty: the header did not say */
         bool has_body;          /* the whole body was seen; scan says what is in it */
         const struct epp_dialect *dialect;
         const struct epp_jscan *scan;
         bool has_subset;        /* only endpoints of <subset> may be chosen */
         struct epp_slice subset; /* ip, ip:port or [ip6]:port, comma-separated */
-        epp_us now;
+        size_t body_bytes;      /* of the body as far as it was shown */
+        epp_us begun, now;      /* begun: the stream */
 };
 
 struct epp_verdict {
@@ -33,13 +35,20 @@ struct epp_verdict {
         char request_id[37];    /* sent on as x-request-id when not empty */
 };
 
-/* Who decides. release is called once for each verdict with a ticket. */
+/* Who decides. release is called once for each verdict with a ticket. All but decide and release
+ * may be NULL. */
 struct epp_decider {
         void *ctx;
         void (*decide)(void *ctx, const struct epp_ask *ask, struct epp_verdict *ret);
+        /* Refused with code <http> before it could be asked about: dialect and scan say nothing. */
+        void (*failed)(void *ctx, const struct epp_ask *ask, int http, const char *text);
         /* The gateway says that <endpoint> (ip:port) answered, which may not be the pick. */
         void (*served)(void *ctx, void *ticket, struct epp_slice endpoint);
         void (*release)(void *ctx, void *ticket, const struct epp_outcome *o);
+        /* A piece of a streamed response came <us> after the one before it. */
+        void (*gap)(void *ctx, void *ticket, epp_us us);
+        /* A response went by whose request was not shown to us, or not routed. */
+        void (*stray)(void *ctx, const struct epp_outcome *o);
 };
 
 struct epp_stream_stats {

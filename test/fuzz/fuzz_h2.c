@@ -34,7 +34,8 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         long open = 0;
         struct epp_h2_stats h2_stats = { 0 };
         struct epp_stream_stats stats = { 0 };
-        struct epp_stream_config cfg = { .decider = { &open, decide, served, release },
+        struct epp_stream_config cfg = { .decider = { .ctx = &open, .decide = decide,
+                .served = served, .release = release },
                 .hint_key = EPP_SLICE("x-hint"),
                 .hint_ns = EPP_SLICE("envoy.lb"),
                 .max_body = 100000,

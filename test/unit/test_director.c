@@ -197,7 +197,7 @@ check_row(size_t i)
         if (v.http) {
                 ck_assert_msg(strcmp(v.text, rows[i].says) == 0, "row %zu: %s", i, v.text);
                 ck_assert_uint_eq(
-                        w.d.stats.refused[v.http == 404 ? EPP_REF_NOT_FOUND : EPP_REF_BAD_REQUEST],
+                        w.d.stats.refused[v.http == 404 ? EPP_FAIL_NOT_FOUND : EPP_FAIL_BAD_REQUEST],
                         1);
                 ck_assert_ptr_null(v.reason);
         } else {
@@ -403,8 +403,8 @@ START_TEST(saturated)
         ck_assert_int_eq(ask(C, BODY("\"shed\""), NULL).http, 0);
         ck_assert(epp_pool_remove(w.pool, EPP_SLICE("a")));
         ck_assert_int_eq(ask(C, BODY("\"shed\""), NULL).http, 503);
-        ck_assert_uint_eq(w.d.stats.refused[EPP_REF_EXHAUSTED], 2);
-        ck_assert_uint_eq(w.d.stats.refused[EPP_REF_UNAVAILABLE], 1);
+        ck_assert_uint_eq(w.d.stats.refused[EPP_FAIL_EXHAUSTED], 2);
+        ck_assert_uint_eq(w.d.stats.refused[EPP_FAIL_UNAVAILABLE], 1);
         world_fini();
 }
 END_TEST

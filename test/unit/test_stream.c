@@ -184,7 +184,8 @@ world_init(void)
 {
         memset(&w, 0, sizeof(w));
         w.now = 1;
-        w.cfg = (struct epp_stream_config){ .decider = { NULL, decide, served, release },
+        w.cfg = (struct epp_stream_config){ .decider = { .decide = decide, .served = served,
+                .release = release },
                 .hint_key = EPP_SLICE("x-gateway-destination-endpoint"),
                 .hint_ns = EPP_SLICE("envoy.lb"),
                 .max_body = 200000,

@@ -1,0 +1,39 @@
+/* hist.c - see hist.h. */
+#include "base/hist.h"
+
+#define BOUNDS(id, ...) static const double bounds_##id[] = { __VA_ARGS__ };
+#include "base/bounds.def"
+#undef BOUNDS
+
+const struct epp_bounds epp_bounds[EPP_BOUNDS_COUNT] = {
+#define BOUNDS(id, ...) { bounds_##id, ARRAY_LEN(bounds_##id) },
+#include "base/bounds.def"
+#undef BOUNDS
+};
+
+void
+epp_hist_add(struct epp_hist *h, double value)
+{
+        size_t low = 0, high = h->bounds->n;
+
+        while (low < high) {
+                size_t mid = (low + high) / 2;
+
+                if (value <= h->bounds->le[mid])
+                        high = mid;
+                else
+                        low = mid + 1;
+        }
+        h->cell[low]++;
+        h->sum += value;
+}
+
+uint64_t
+epp_hist_count(const struct epp_hist *h)
+{
+        uint64_t n = 0;
+
+        for (size_t i = 0; i <= h->bounds->n; i++)
+                n += h->cell[i];
+        return n;
+}
