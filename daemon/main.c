@@ -120,10 +120,8 @@ start_log(struct eppd *d)
 {
         sink_on(&d->out, STDERR_FILENO);
         d->log = (struct epp_log){ .level = (enum epp_log_level)d->opt.log_level,
-                .json = d->opt.log_format == 1 || strcmp(d->opt.zap_encoder, "json") == 0,
+                .json = d->opt.log_format == 1,
                 .sink = write_line, .wall = wall_now, .ctx = d };
-        if (d->opt.verbosity >= 4)
-                d->log.level = EPP_LOG_DEBUG;
 }
 
 static void
@@ -135,7 +133,6 @@ raise_limits(void)
                 r.rlim_cur = r.rlim_max; /* one descriptor per endpoint */
                 setrlimit(RLIMIT_NOFILE, &r);
         }
-        signal(SIGPIPE, SIG_IGN);
 }
 
 /* Follows the source: whether the pool can be served, on all ports and in words. */
@@ -373,22 +370,28 @@ finish(struct eppd *d)
         opt_fini(&d->opt);
 }
 
+/* What --help and the like print is out; a reader that left early has what it wanted. */
+static bool
+told(void)
+{
+        return fflush(stdout) == 0 || errno == EPIPE || no_start("stdout: %s", strerror(errno));
+}
+
 int
 main(int argc, char **argv)
 {
         static struct eppd d;
-        char err[256];
         bool ok;
 
         if (!hold_stdio())
                 return 1;
-        switch (opt_parse(&d.opt, argc, argv, err, sizeof(err), warn_line)) {
+        signal(SIGPIPE, SIG_IGN);
+        switch (opt_parse(&d.opt, argc, argv, environ, warn_line)) {
         case OPT_DONE:
                 opt_fini(&d.opt);
-                return 0;
+                return told() ? 0 : 1;
         case OPT_BAD:
                 opt_fini(&d.opt);
-                no_start("%s", err);
                 return 1;
         case OPT_RUN:
                 break;
