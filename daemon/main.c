@@ -11,11 +11,11 @@
 #include "daemon/admin.h"
 #include "daemon/conn.h"
 #include "daemon/lease.h"
+#include "daemon/logs.h"
 #include "daemon/loop.h"
 #include "daemon/opt.h"
 #include "daemon/pages.h"
 #include "daemon/scrape.h"
-#include "daemon/sink.h"
 #include "daemon/sources.h"
 #include "daemon/span.h"
 #include "daemon/thresholds.h"
@@ -32,8 +32,6 @@
 struct eppd {
         struct opt opt;
         struct epp_log log;
-        struct sink out;     /* the log's */
-        uint64_t lines_lost; /* of out.lost, those that were told */
         struct event_base *base;
         struct epp_pool *pool;
         struct epp_sched *sched;
@@ -59,20 +57,6 @@ struct eppd {
         epp_us quiet_since; /* when draining: no stream since */
 };
 
-/* Lines that a slow reader of the log did not get are told when there is room again. */
-static void
-write_line(void *ctx, enum epp_log_level level, struct epp_slice line)
-{
-        struct eppd *d = ctx;
-        uint64_t lost = d->out.lost - d->lines_lost;
-
-        (void)level;
-        if (!sink_put(&d->out, line) || !lost)
-                return;
-        d->lines_lost += lost;
-        epp_log(&d->log, EPP_LOG_WARN, "lines_lost", LOG_N("lines", lost));
-}
-
 /* Closed ones are opened: else the first socket gets number 2, and the log for its peer. */
 static bool
 hold_stdio(void)
@@ -86,13 +70,6 @@ hold_stdio(void)
                 return false;
         close(fd);
         return true;
-}
-
-static epp_wall
-wall_now(void *ctx)
-{
-        (void)ctx;
-        return loop_wall();
 }
 
 static void
@@ -113,15 +90,6 @@ no_start(const char *fmt, ...)
         va_end(ap);
         fprintf(stderr, "\n");
         return false;
-}
-
-static void
-start_log(struct eppd *d)
-{
-        sink_on(&d->out, STDERR_FILENO);
-        d->log = (struct epp_log){ .level = (enum epp_log_level)d->opt.log_level,
-                .json = d->opt.log_format == 1,
-                .sink = write_line, .wall = wall_now, .ctx = d };
 }
 
 static void
@@ -364,9 +332,9 @@ finish(struct eppd *d)
         epp_series_free(d->director.series);
         epp_pool_free(d->pool);
         SSL_CTX_free(d->tls);
+        logs_fini();
         if (d->base)
                 event_base_free(d->base);
-        sink_close(&d->out);
         opt_fini(&d->opt);
 }
 
@@ -396,12 +364,12 @@ main(int argc, char **argv)
         case OPT_RUN:
                 break;
         }
-        start_log(&d);
+        logs_init(&d.log, (enum epp_log_level)d.opt.log_level, d.opt.log_format == 1);
         span_init(&d.log);
         raise_limits();
         d.base = event_base_new();
-        ok = d.base && epp_health_new(&d.health) == 0 && start_model(&d) && start_listeners(&d) &&
-             start_signals(&d);
+        ok = d.base && logs_run(d.base) == 0 && epp_health_new(&d.health) == 0 && start_model(&d) &&
+             start_listeners(&d) && start_signals(&d);
         if (ok) {
                 say_listening(&d);
                 event_base_dispatch(d.base);

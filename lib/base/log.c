@@ -71,8 +71,8 @@ add_field(struct line *l, bool json, const struct epp_log_field *f)
                 add_quoted(l, f->text);
 }
 
-void
-epp_log_write(const struct epp_log *l, enum epp_log_level level, const char *ev,
+static void
+write_out(const struct epp_log *l, enum epp_log_level level, const char *ev,
         const struct epp_log_field *f, size_t n)
 {
         epp_wall wall = l->wall ? l->wall(l->ctx) : 0;
@@ -81,8 +81,6 @@ epp_log_write(const struct epp_log *l, enum epp_log_level level, const char *ev,
         struct tm tm;
         char ts[32];
 
-        if (!l->sink)
-                return;
         line.n = 0;
         gmtime_r(&sec, &tm);
         strftime(ts, sizeof(ts), "%Y-%m-%dT%H:%M:%S", &tm);
@@ -95,6 +93,69 @@ epp_log_write(const struct epp_log *l, enum epp_log_level level, const char *ev,
         line.n = EPP_MIN(line.n, sizeof(line.p) - 4);
         add(&line, l->json ? "}\n" : "\n");
         l->sink(l->ctx, level, epp_slice(line.p, line.n));
+}
+
+/* Words are compared by address; in a full table the answer is NULL. */
+static struct epp_log_site *
+site_of(struct epp_log_limit *t, enum epp_log_level level, const char *ev)
+{
+        size_t at = ((uintptr_t)ev * 0x9e3779b97f4a7c15u >> 32) + (size_t)level;
+
+        for (size_t i = 0; i < EPP_LOG_SITES; i++) {
+                struct epp_log_site *s = &t->site[(at + i) % EPP_LOG_SITES];
+
+                if (!s->ev)
+                        *s = (struct epp_log_site){ .ev = ev, .level = level };
+                if (s->ev == ev && s->level == level)
+                        return s;
+        }
+        return NULL;
+}
+
+/* A bucket of EPP_LOG_BURST that gets one line back each EPP_LOG_PERIOD_US. The wall clock may
+ * step: forward it fills the bucket, backward <due> is found too far ahead and begins anew. */
+static bool
+passes(struct epp_log_limit *t, enum epp_log_level level, const char *ev, epp_wall now)
+{
+        struct epp_log_site *s = site_of(t, level, ev);
+
+        if (!s)
+                return true;
+        if (s->due < now || s->due > now + (epp_wall)EPP_LOG_BURST * EPP_LOG_PERIOD_US)
+                s->due = now;
+        if (s->due > now + (epp_wall)(EPP_LOG_BURST - 1) * EPP_LOG_PERIOD_US) {
+                s->swallowed++;
+                t->swallowed++;
+                return false;
+        }
+        s->due += EPP_LOG_PERIOD_US;
+        return true;
+}
+
+void
+epp_log_write(const struct epp_log *l, enum epp_log_level level, const char *ev,
+        const struct epp_log_field *f, size_t n)
+{
+        if (!l->sink)
+                return;
+        if (l->limit && level < EPP_LOG_DEBUG &&
+                !passes(l->limit, level, ev, l->wall ? l->wall(l->ctx) : 0))
+                return;
+        write_out(l, level, ev, f, n);
+}
+
+void
+epp_log_tell(const struct epp_log *l)
+{
+        for (size_t i = 0; l->limit && i < EPP_LOG_SITES; i++) {
+                struct epp_log_site *s = &l->limit->site[i];
+                struct epp_log_field f[] = { LOG_T("of", s->ev), LOG_N("lines", s->swallowed) };
+
+                if (!s->swallowed)
+                        continue;
+                s->swallowed = 0; /* before: a sink may write lines of its own */
+                write_out(l, s->level, "swallowed", f, ARRAY_LEN(f));
+        }
 }
 
 int

@@ -39,7 +39,7 @@ world_init(struct world *w)
 
         w->now = WORLD_BEGIN;
         w->staleness = 2000000;
-        w->log = (struct epp_log){ EPP_LOG_DEBUG, false, discard, w, wall };
+        w->log = (struct epp_log){ EPP_LOG_DEBUG, false, discard, w, wall, NULL };
         w->director = (struct epp_director){ .pool = w->pool, .ready = true, .log = &w->log };
         w->cfg = (struct epp_stream_config){ .decider = epp_director_decider(&w->director),
                 .hint_key = EPP_SLICE("x-gateway-destination-endpoint"),
