@@ -5,21 +5,20 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <netinet/tcp.h>
-#include <openssl/ssl.h>
 #include <sys/socket.h>
 
 #include "daemon/acceptor.h"
 #include "daemon/conn_addr.h"
 #include "daemon/loop.h"
+#include "daemon/peers.h"
 #include "daemon/span.h"
+#include "daemon/tls.h"
 
 #define OUTPUT_HIGH (1 << 20) /* above this the socket is slower than we: stop asking h2 */
 #define FIRST_BYTE_SECONDS 10 /* and as long again for the TLS handshake */
 #define TICK_MIN_US 10000     /* ticks come no closer together */
-#define PEERS 64              /* peers whose mistake was named; a ring */
 
 struct conn {
         struct listener *l;
@@ -38,8 +37,7 @@ struct listener {
         struct conn *conns;
         struct event *tick;
         epp_us next;             /* when tick is armed for */
-        char named[PEERS][INET6_ADDRSTRLEN];
-        unsigned next_named;
+        struct peers named; /* whose mistake was told */
 };
 
 static void
@@ -184,10 +182,8 @@ on_event(struct bufferevent *bev, short what, void *user)
 static void
 name_mismatch(struct listener *l, const char *peer)
 {
-        for (unsigned i = 0; i < PEERS; i++)
-                if (strcmp(l->named[i], peer) == 0)
-                        return;
-        snprintf(l->named[l->next_named++ % PEERS], sizeof(l->named[0]), "%s", peer);
+        if (!peers_first(&l->named, peer))
+                return;
         epp_log(l->cfg.log, EPP_LOG_WARN, "transport_mismatch", LOG_T("peer", peer),
                 LOG_N("port", listener_port(l)),
                 LOG_T("why", l->cfg.tls ? "plaintext on a TLS port: set --secure-serving=false or "
@@ -200,26 +196,14 @@ static struct bufferevent *
 wrap_socket(struct listener *l, evutil_socket_t fd)
 {
         struct timeval handshake = { FIRST_BYTE_SECONDS, 0 };
-        struct bufferevent *bev;
-        SSL *ssl;
+        struct bufferevent *bev = tls_bufferevent(l->base, fd, l->cfg.tls);
 
-        if (!l->cfg.tls)
-                return bufferevent_socket_new(l->base, fd, BEV_OPT_CLOSE_ON_FREE);
-        ssl = SSL_new(l->cfg.tls);
-        if (!ssl)
-                return NULL;
-        bev = bufferevent_openssl_socket_new(l->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
-                BEV_OPT_CLOSE_ON_FREE);
-        if (!bev) {
-                SSL_free(ssl);
-                return NULL;
-        }
-        bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
-        bufferevent_set_timeouts(bev, &handshake, &handshake);
+        if (bev && l->cfg.tls)
+                bufferevent_set_timeouts(bev, &handshake, &handshake);
         return bev;
 }
 
-/* The first byte is here: 0x16 begins a TLS record. */
+/* The first byte is here. */
 static void
 on_first_byte(evutil_socket_t fd, short what, void *user)
 {
@@ -230,7 +214,7 @@ on_first_byte(evutil_socket_t fd, short what, void *user)
                 conn_free(c);
                 return;
         }
-        if ((byte == 0x16) != (c->l->cfg.tls != NULL)) {
+        if (tls_begins(byte) != (c->l->cfg.tls != NULL)) {
                 name_mismatch(c->l, c->peer);
                 conn_free(c);
                 return;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/admin.h"
+#include "daemon/auth.h"
 #include "daemon/conn.h"
 #include "daemon/lease.h"
 #include "daemon/logs.h"
@@ -47,9 +48,10 @@ struct eppd {
         struct epp_stream_config stream;
         struct epp_rpc_handler handlers[1 + EPP_HEALTH_HANDLERS];
         struct epp_h2_stats h2_stats;
-        SSL_CTX *tls;
+        SSL_CTX *tls, *metrics_tls;
         struct listener *grpc, *grpc_health;
         struct pages pages;
+        struct auth *auth;
         struct admin *admin;
         const char *why;         /* not ready */
         struct event *term, *interrupt, *hup, *drain;
@@ -195,17 +197,55 @@ listen_on(struct eppd *d, unsigned port, SSL_CTX *tls, const struct epp_rpc_hand
                 why_not(r));
 }
 
+/* Who may read the HTTP port, and with which certificate it is served. */
+static bool
+start_guards(struct eppd *d)
+{
+        struct opt *o = &d->opt;
+        struct auth_config cfg = { (enum auth_mode)o->metrics_auth,
+                d->watch ? watch_api(d->watch) : NULL, &d->log };
+        struct tls_config tls = { o->metrics_cert_dir,
+                *o->metrics_client_ca ? o->metrics_client_ca : NULL, "http/1.1" };
+        char err[256];
+
+        if (cfg.mode == AUTH_TRUE && !cfg.api)
+                return no_start("--metrics-endpoint-auth=true needs an API server, which is not "
+                                "spoken to with --endpoint or --endpoints-file: give auto or "
+                                "false");
+        if (*o->metrics_client_ca && !*o->metrics_cert_dir)
+                return no_start("--metrics-client-ca-file needs --metrics-cert-dir, as only TLS "
+                                "has client certificates");
+        if (*o->metrics_cert_dir) {
+                d->metrics_tls = tls_context_new(&tls, err, sizeof(err));
+                if (!d->metrics_tls)
+                        return no_start("--metrics-cert-dir: %s", err);
+        }
+        return auth_new(d->base, &cfg, &d->auth) == 0 || no_start("out of memory");
+}
+
+static bool
+start_admin(struct eppd *d)
+{
+        struct admin_config cfg = { .address = d->opt.bind_address, .port = d->opt.metrics_port,
+                .pages = pages_table, .n_pages = PAGES, .ctx = &d->pages, .auth = d->auth,
+                .tls = d->metrics_tls, .log = &d->log };
+        int r = admin_new(d->base, &cfg, &d->admin);
+
+        return r == 0 || no_start("cannot listen on %s port %u: %s", cfg.address, cfg.port,
+                why_not(r));
+}
+
 static bool
 start_listeners(struct eppd *d)
 {
         struct opt *o = &d->opt;
         size_t max = o->max_message ? o->max_message
                 : o->max_body ? o->max_body + (64 << 10) : UINT32_MAX;
+        struct tls_config tls = { *o->cert_path ? o->cert_path : NULL, NULL, "h2" };
         char err[256];
-        int r;
 
         if (o->secure_serving) {
-                d->tls = tls_context_new(*o->cert_path ? o->cert_path : NULL, err, sizeof(err));
+                d->tls = tls_context_new(&tls, err, sizeof(err));
                 if (!d->tls)
                         return no_start("--cert-path: %s", err);
         }
@@ -223,15 +263,13 @@ start_listeners(struct eppd *d)
         epp_health_handlers(d->health, d->handlers + 1);
         if (!listen_on(d, o->grpc_port, d->tls, d->handlers, ARRAY_LEN(d->handlers), &d->grpc) ||
                 !listen_on(d, o->grpc_health_port, NULL, d->handlers + 1, EPP_HEALTH_HANDLERS,
-                        &d->grpc_health))
+                        &d->grpc_health) ||
+                !start_guards(d))
                 return false;
         d->pages = (struct pages){ d->pool, &d->director, d->health, &d->h2_stats,
                 &d->stream_stats, &d->source_stats, &d->scrape_stats, d->scrapes, d->watch,
-                &d->why, d->lease };
-        r = admin_new(d->base, o->bind_address, o->metrics_port, pages_table, PAGES, &d->pages,
-                &d->log, &d->admin);
-        return r == 0 || no_start("cannot listen on %s port %u: %s", o->bind_address,
-                o->metrics_port, why_not(r));
+                &d->why, d->lease, auth_stats(d->auth) };
+        return start_admin(d);
 }
 
 /* Runs every DRAIN_STEP_US while draining: leaves when no stream has run for a while and the lease
@@ -319,6 +357,7 @@ finish(struct eppd *d)
         listener_free(d->grpc);
         listener_free(d->grpc_health);
         admin_free(d->admin);
+        auth_free(d->auth);
         for (size_t i = 0; i < ARRAY_LEN(events); i++)
                 if (events[i])
                         event_free(events[i]);
@@ -332,6 +371,7 @@ finish(struct eppd *d)
         epp_series_free(d->director.series);
         epp_pool_free(d->pool);
         SSL_CTX_free(d->tls);
+        SSL_CTX_free(d->metrics_tls);
         logs_fini();
         if (d->base)
                 event_base_free(d->base);

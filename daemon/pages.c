@@ -108,6 +108,13 @@ callback_name(const struct pages *p, size_t i)
         return span_name(i);
 }
 
+static const char *
+auth_name(const struct pages *p, size_t i)
+{
+        (void)p;
+        return auth_result_name(i);
+}
+
 static size_t
 count_kinds(const struct pages *p)
 {
@@ -222,6 +229,7 @@ static const struct label {
   label_error_code = { .name = "error_code", .n = EPP_FAIL_COUNT, .value = error_code_name },
   label_name = { .name = "name", .count = count_leases, .value = lock_name },
   label_result = { .name = "result", .n = FETCH_RESULTS, .value = result_name },
+  label_auth = { .name = "result", .n = EPP_REVIEW_RESULTS, .value = auth_name },
   label_callback = { .name = "callback", .n = SPAN_KINDS, .value = callback_name },
   label_kind = { .name = "kind", .count = count_kinds, .value = kind_name },
   label_kind_type = { .name = "kind", .count = count_kinds, .value = kind_name,

@@ -217,7 +217,7 @@ read_user(const json_t *u)
 /* ---- verdicts ---- */
 
 static int EPP_PRINTF(4, 5)
-say(struct epp_verdict *v, enum epp_review_result result, int code, const char *fmt, ...)
+say(struct epp_review_verdict *v, enum epp_review_result result, int code, const char *fmt, ...)
 {
         va_list ap;
 
@@ -230,7 +230,7 @@ say(struct epp_verdict *v, enum epp_review_result result, int code, const char *
 }
 
 static int
-say_busy(struct epp_verdict *v)
+say_busy(struct epp_review_verdict *v)
 {
         return say(v, EPP_REVIEW_ERROR, 503, "Too many wait for their token's review\n");
 }
@@ -242,7 +242,7 @@ name_of(const struct item *it)
 }
 
 static void
-deliver(struct epp_reviews *r, struct waiter *w, const struct epp_verdict *v)
+deliver(struct epp_reviews *r, struct waiter *w, const struct epp_review_verdict *v)
 {
         void *who = w->who;
 
@@ -253,7 +253,8 @@ deliver(struct epp_reviews *r, struct waiter *w, const struct epp_verdict *v)
 /* From the token to the question of access, as far as is known. <room>: it may wait.
  * Returns 1: *v is the verdict; 0: it waits for w->on. */
 static int
-proceed(struct epp_reviews *r, struct waiter *w, bool room, epp_us now, struct epp_verdict *v)
+proceed(struct epp_reviews *r, struct waiter *w, bool room, epp_us now,
+        struct epp_review_verdict *v)
 {
         struct item *it = w->on, *access;
         char *body;
@@ -288,7 +289,7 @@ proceed(struct epp_reviews *r, struct waiter *w, bool room, epp_us now, struct e
 static void
 become_known(struct epp_reviews *r, struct item *it, bool good, epp_us until, epp_us now)
 {
-        struct epp_verdict v;
+        struct epp_review_verdict v;
 
         it->state = KNOWN;
         it->good = good;
@@ -310,7 +311,7 @@ become_known(struct epp_reviews *r, struct item *it, bool good, epp_us until, ep
 static void
 fail(struct epp_reviews *r, struct item *it)
 {
-        struct epp_verdict v;
+        struct epp_review_verdict v;
 
         if (it->kind == TOKEN)
                 say(&v, EPP_REVIEW_ERROR, 500, "Authentication failed\n");
@@ -483,7 +484,7 @@ free_waiter(struct epp_reviews *r)
 
 int
 epp_reviews_ask(struct epp_reviews *r, const struct epp_question *q, epp_us now, void *who,
-        struct epp_verdict *ret)
+        struct epp_review_verdict *ret)
 {
         struct epp_slice key = epp_slice(q->id, sizeof(q->id));
         struct waiter w = { who, find(r, TOKEN, key, now), q->path, q->verb, false },

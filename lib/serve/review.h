@@ -28,7 +28,7 @@ enum epp_review_result {
         EPP_REVIEW_ERROR,        /* nobody could say */
         EPP_REVIEW_RESULTS
 };
-struct epp_verdict {
+struct epp_review_verdict {
         enum epp_review_result result;
         int code;       /* 200, 401, 403, 500, 503 */
         char text[320]; /* for the peer, with its LF; empty with 200 */
@@ -41,7 +41,7 @@ struct epp_review_config {
         const struct epp_log *log; /* borrowed */
         /* What became of a question that waited. <who> may be gone when it returns; it must not ask
          * again from here. */
-        void (*verdict)(void *who, const struct epp_verdict *v);
+        void (*verdict)(void *who, const struct epp_review_verdict *v);
 };
 
 /* Returns 0, or EPP_ENOMEM. */
@@ -62,7 +62,7 @@ struct epp_question {
 /* Asks for <who>. Returns 1: *ret is the verdict (also: too many wait, no memory); 0: cfg.verdict
  * will have it, once, unless epp_reviews_leave comes before. */
 EPP_MUSTUSE int epp_reviews_ask(struct epp_reviews *r, const struct epp_question *q, epp_us now,
-        void *who, struct epp_verdict *ret);
+        void *who, struct epp_review_verdict *ret);
 /* <who> does not want to know any more. What nobody waits for is not asked any further. */
 void epp_reviews_leave(struct epp_reviews *r, const void *who);
 

@@ -10,11 +10,11 @@ static epp_us now;
 static char lines[4096]; /* of the log */
 static struct {
         int heard; /* verdicts of this question */
-        struct epp_verdict v;
+        struct epp_review_verdict v;
 } of[MANY]; /* a question's number is its <who>, and one more, as 0 is nobody */
 
 static void
-on_verdict(void *who, const struct epp_verdict *v)
+on_verdict(void *who, const struct epp_review_verdict *v)
 {
         size_t i = (size_t)(uintptr_t)who - 1;
 
