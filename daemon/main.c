@@ -28,6 +28,7 @@
 #define DRAIN_STEP_US 100000
 /* Gateways hear of the end late: new streams are served until none has run for this long. */
 #define DRAIN_QUIET_US 1000000
+#define END_US 1000000 /* for the last bytes to those who read */
 
 struct eppd {
         struct opt opt;
@@ -55,6 +56,7 @@ struct eppd {
         const char *why;         /* not ready */
         struct event *term, *interrupt, *hup, *drain;
         epp_us drain_until; /* 0: not draining */
+        epp_us end_until;   /* 0: streams may still run */
         epp_us quiet_since; /* when draining: no stream since */
 };
 
@@ -164,6 +166,10 @@ update_ready(void *ctx)
         if (epp_health_ready(d->health) == ready)
                 return;
         epp_health_set(d->health, ready);
+        if (d->grpc)
+                listener_flush(d->grpc);
+        if (d->grpc_health)
+                listener_flush(d->grpc_health);
         (void)epp_pool_list(d->pool, &n);
         if (ready)
                 epp_log(&d->log, EPP_LOG_INFO, "ready", LOG_N("endpoints", n),
@@ -219,22 +225,34 @@ start_model(struct eppd *d)
         return start_source(d, key);
 }
 
-static const char *
-why_not(int r)
+/* <r> of listening on <port>, which <flag> sets: true when it went well. */
+static bool
+listens(struct eppd *d, const char *flag, unsigned port, int r)
 {
-        return r == -EINVAL ? "the address is not an IP address" : strerror(-r);
+        const char *why = strerror(-r), *what = "";
+        bool address = r == -EINVAL || r == -EADDRNOTAVAIL;
+
+        if (r == 0)
+                return true;
+        if (r == -EINVAL)
+                why = "the address is not an IP address";
+        else if (r == -EADDRNOTAVAIL)
+                why = "no interface has the address";
+        else if (r == -EADDRINUSE)
+                what = ", by another process or another of our ports";
+        else if (r == -EACCES)
+                what = ", ports below 1024 need CAP_NET_BIND_SERVICE";
+        return no_start("cannot listen on %s port %u: %s%s; see --%s", d->opt.bind_address, port,
+                why, what, address ? "bind-address" : flag);
 }
 
 static bool
-listen_on(struct eppd *d, unsigned port, SSL_CTX *tls, const struct epp_rpc_handler *handlers,
-        size_t n, struct listener **ret)
+listen_on(struct eppd *d, const char *flag, struct listener_config *cfg, struct listener **ret)
 {
-        struct listener_config cfg = { d->opt.bind_address, port, tls, handlers, n, &d->h2_stats,
-                &d->log };
-        int r = listener_new(d->base, &cfg, ret);
-
-        return r == 0 || no_start("cannot listen on %s port %u: %s", cfg.address, port,
-                why_not(r));
+        cfg->address = d->opt.bind_address;
+        cfg->stats = &d->h2_stats;
+        cfg->log = &d->log;
+        return listens(d, flag, cfg->port, listener_new(d->base, cfg, ret));
 }
 
 static bool
@@ -243,14 +261,18 @@ start_listeners(struct eppd *d)
         struct opt *o = &d->opt;
         size_t max = o->max_message ? o->max_message
                 : o->max_body ? o->max_body + (64 << 10) : UINT32_MAX;
+        struct listener_config grpc = { .port = o->grpc_port, .handlers = d->handlers,
+                .n_handlers = ARRAY_LEN(d->handlers), .age = o->connection_age };
+        struct listener_config probes = { .port = o->grpc_health_port, .handlers = d->handlers + 1,
+                .n_handlers = EPP_HEALTH_HANDLERS };
         char err[256];
-        int r;
 
         if (o->secure_serving) {
                 d->tls = tls_context_new(*o->cert_path ? o->cert_path : NULL, err, sizeof(err));
                 if (!d->tls)
                         return no_start("--cert-path: %s", err);
         }
+        grpc.tls = d->tls;
         d->stream = (struct epp_stream_config){ .decider = epp_director_decider(&d->director),
                 .hint_key = epp_slice_str(o->hint_key),
                 .hint_ns = epp_slice_str(o->hint_namespace),
@@ -263,39 +285,44 @@ start_listeners(struct eppd *d)
                 .stats = &d->stream_stats };
         d->handlers[0] = epp_stream_handler(&d->stream, max);
         epp_health_handlers(d->health, d->handlers + 1);
-        if (!listen_on(d, o->grpc_port, d->tls, d->handlers, ARRAY_LEN(d->handlers), &d->grpc) ||
-                !listen_on(d, o->grpc_health_port, NULL, d->handlers + 1, EPP_HEALTH_HANDLERS,
-                        &d->grpc_health))
+        if (o->ha_election)
+                epp_health_elects(d->health);
+        if (!listen_on(d, "grpc-port", &grpc, &d->grpc) ||
+                !listen_on(d, "grpc-health-port", &probes, &d->grpc_health))
                 return false;
         d->pages = (struct pages){ d->pool, &d->director, d->health, &d->h2_stats,
                 &d->stream_stats, &d->source_stats, &d->scrape_stats, d->scrapes, d->watch,
                 &d->why, d->lease };
-        r = admin_new(d->base, o->bind_address, o->metrics_port, pages_table, PAGES, &d->pages,
-                &d->log, &d->admin);
-        return r == 0 || no_start("cannot listen on %s port %u: %s", o->bind_address,
-                o->metrics_port, why_not(r));
+        return listens(d, "metrics-port", o->metrics_port,
+                admin_new(d->base, o->bind_address, o->metrics_port, pages_table, PAGES, &d->pages,
+                        &d->log, &d->admin));
 }
 
-/* Runs every DRAIN_STEP_US while draining: leaves when no stream has run for a while and the lease
- * is given up. */
+/* Runs every DRAIN_STEP_US while draining. When no stream has run for a while, or the time is over,
+ * what still runs is reset; eppd ends when the peers have read that and the lease is given up. */
 static void
 on_drain(evutil_socket_t fd, short what, void *user)
 {
         struct eppd *d = user;
         struct timeval step = { 0, DRAIN_STEP_US };
         epp_us now = loop_now(d->base);
-        bool done;
+        uint64_t streams = d->stream_stats.begun - d->stream_stats.ended;
 
         (void)fd, (void)what;
-        if (listener_calls(d->grpc))
+        if (streams)
                 d->quiet_since = now;
-        done = now - d->quiet_since >= DRAIN_QUIET_US && (!d->lease || lease_released(d->lease));
-        if (done || now >= d->drain_until) {
+        if (!d->end_until &&
+                (now - d->quiet_since >= DRAIN_QUIET_US || now >= d->drain_until)) {
+                if (streams)
+                        epp_log(&d->log, EPP_LOG_WARN, "drain_timeout", LOG_N("reset", streams));
                 listener_shutdown(d->grpc, true);
-                event_base_loopbreak(d->base);
-        } else {
-                evtimer_add(d->drain, &step);
+                d->end_until = now + END_US;
         }
+        if (d->end_until && (!listener_connections(d->grpc) || now >= d->end_until) &&
+                (!d->lease || lease_released(d->lease)))
+                event_base_loopbreak(d->base);
+        else
+                evtimer_add(d->drain, &step);
 }
 
 /* The first signal drains, the second ends at once. */
@@ -311,7 +338,7 @@ on_signal(evutil_socket_t sig, short what, void *user)
                 return;
         }
         epp_log(&d->log, EPP_LOG_INFO, "drain", LOG_N("signal", sig),
-                LOG_N("streams", listener_calls(d->grpc)));
+                LOG_N("streams", d->stream_stats.begun - d->stream_stats.ended));
         d->quiet_since = loop_now(d->base);
         d->drain_until = d->quiet_since + d->opt.drain_timeout;
         update_ready(d);
@@ -334,14 +361,20 @@ on_hup(evutil_socket_t sig, short what, void *user)
 static bool
 start_signals(struct eppd *d)
 {
-        d->term = evsignal_new(d->base, SIGTERM, on_signal, d);
-        d->interrupt = evsignal_new(d->base, SIGINT, on_signal, d);
-        d->hup = evsignal_new(d->base, SIGHUP, on_hup, d);
+        const struct {
+                int number;
+                void (*fn)(evutil_socket_t sig, short what, void *user);
+                struct event **event;
+        } table[] = { { SIGTERM, on_signal, &d->term }, { SIGINT, on_signal, &d->interrupt },
+                { SIGHUP, on_hup, &d->hup } };
+        bool ok = true;
+
         d->drain = evtimer_new(d->base, on_drain, d);
-        return (d->term && d->interrupt && d->hup && d->drain && event_add(d->hup, NULL) == 0 &&
-                       event_add(d->term, NULL) == 0 &&
-                       event_add(d->interrupt, NULL) == 0) ||
-               no_start("out of memory");
+        for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+                *table[i].event = evsignal_new(d->base, table[i].number, table[i].fn, d);
+                ok = ok && *table[i].event && event_add(*table[i].event, NULL) == 0;
+        }
+        return (ok && d->drain) || no_start("out of memory");
 }
 
 static void
