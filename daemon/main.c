@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/random.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/admin.h"
+#include "daemon/certs.h"
 #include "daemon/conn.h"
 #include "daemon/lease.h"
 #include "daemon/loop.h"
@@ -19,7 +19,6 @@
 #include "daemon/sources.h"
 #include "daemon/span.h"
 #include "daemon/thresholds.h"
-#include "daemon/tls.h"
 #include "daemon/watch.h"
 #include "plugin/plugins.h"
 #include "serve/director.h"
@@ -49,7 +48,8 @@ struct eppd {
         struct epp_stream_config stream;
         struct epp_rpc_handler handlers[1 + EPP_HEALTH_HANDLERS];
         struct epp_h2_stats h2_stats;
-        SSL_CTX *tls;
+        struct certs *certs; /* of grpc; NULL: clear */
+        struct certs_stats certs_stats;
         struct listener *grpc, *grpc_health;
         struct pages pages;
         struct admin *admin;
@@ -255,6 +255,27 @@ listen_on(struct eppd *d, const char *flag, struct listener_config *cfg, struct 
         return listens(d, flag, cfg->port, listener_new(d->base, cfg, ret));
 }
 
+static void
+use_tls(void *ctx, SSL_CTX *tls)
+{
+        struct eppd *d = ctx;
+
+        listener_set_tls(d->grpc, tls);
+}
+
+static bool
+start_certs(struct eppd *d)
+{
+        const struct opt *o = &d->opt;
+        struct certs_config cfg = { "--cert-path", { *o->cert_path ? o->cert_path : NULL, NULL,
+                "h2" }, o->cert_reload, use_tls, d, &d->log, &d->certs_stats };
+        char err[512];
+
+        return !o->secure_serving ||
+               certs_new(d->base, &cfg, &d->certs, err, sizeof(err)) == 0 ||
+               no_start("--cert-path: %s", err);
+}
+
 static bool
 start_listeners(struct eppd *d)
 {
@@ -265,14 +286,10 @@ start_listeners(struct eppd *d)
                 .n_handlers = ARRAY_LEN(d->handlers), .age = o->connection_age };
         struct listener_config probes = { .port = o->grpc_health_port, .handlers = d->handlers + 1,
                 .n_handlers = EPP_HEALTH_HANDLERS };
-        char err[256];
 
-        if (o->secure_serving) {
-                d->tls = tls_context_new(*o->cert_path ? o->cert_path : NULL, err, sizeof(err));
-                if (!d->tls)
-                        return no_start("--cert-path: %s", err);
-        }
-        grpc.tls = d->tls;
+        if (!start_certs(d))
+                return false;
+        grpc.tls = d->certs ? certs_tls(d->certs) : NULL;
         d->stream = (struct epp_stream_config){ .decider = epp_director_decider(&d->director),
                 .hint_key = epp_slice_str(o->hint_key),
                 .hint_ns = epp_slice_str(o->hint_namespace),
@@ -292,7 +309,7 @@ start_listeners(struct eppd *d)
                 return false;
         d->pages = (struct pages){ d->pool, &d->director, d->health, &d->h2_stats,
                 &d->stream_stats, &d->source_stats, &d->scrape_stats, d->scrapes, d->watch,
-                &d->why, d->lease };
+                &d->why, d->lease, &d->certs_stats };
         return listens(d, "metrics-port", o->metrics_port,
                 admin_new(d->base, o->bind_address, o->metrics_port, pages_table, PAGES, &d->pages,
                         &d->log, &d->admin));
@@ -356,6 +373,8 @@ on_hup(evutil_socket_t sig, short what, void *user)
         (void)sig, (void)what;
         if (d->sources)
                 sources_reload(d->sources);
+        if (d->certs)
+                certs_reload(d->certs);
 }
 
 static bool
@@ -382,7 +401,7 @@ say_listening(struct eppd *d)
 {
         epp_log(&d->log, EPP_LOG_INFO, "listening", LOG_N("grpc_port", listener_port(d->grpc)),
                 LOG_N("health_port", listener_port(d->grpc_health)),
-                LOG_N("metrics_port", admin_port(d->admin)), LOG_T("tls", d->tls ? "on" : "off"));
+                LOG_N("metrics_port", admin_port(d->admin)), LOG_T("tls", d->certs ? "on" : "off"));
         update_ready(d);
 }
 
@@ -406,7 +425,7 @@ finish(struct eppd *d)
         epp_models_free(d->director.models);
         epp_series_free(d->director.series);
         epp_pool_free(d->pool);
-        SSL_CTX_free(d->tls);
+        certs_free(d->certs);
         if (d->base)
                 event_base_free(d->base);
         opt_fini(&d->opt);

@@ -3,6 +3,7 @@
 #define EPPD_PAGES_H
 
 #include "daemon/admin.h"
+#include "daemon/certs.h"
 #include "daemon/lease.h"
 #include "daemon/scrape.h"
 #include "daemon/sources.h"
@@ -23,6 +24,7 @@ struct pages {
         struct watch *watch;    /* NULL: no API server */
         const char *const *why; /* not ready, for people */
         const struct lease *lease; /* NULL: no election */
+        const struct certs_stats *certs;
 };
 
 #define PAGES 3

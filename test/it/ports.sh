@@ -25,7 +25,7 @@ check "of another scheduler: not looked at" refused 'cannot listen on nonsense' 
         --scheduler=tree-v0.5 --bind-address=nonsense
 unset KV_CACHE_THRESHOLD
 check "a metric that is none" refused '--lora-info-metric: "m{" is not a metric' $one '--lora-info-metric=m{'
-check "a certificate that is not there" refused 'cannot use certificate /nowhere/tls.crt: No such file or directory' $one --cert-path=/nowhere
+check "a certificate that is not there" refused '--cert-path: /nowhere is no directory' $one --cert-path=/nowhere
 check "an address that is none" refused 'cannot listen on nonsense port 0: the address is not an IP address' \
         $one --bind-address=nonsense --grpc-port=0
 
