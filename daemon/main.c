@@ -18,6 +18,7 @@
 #include "daemon/scrape.h"
 #include "daemon/sources.h"
 #include "daemon/span.h"
+#include "daemon/systemd.h"
 #include "daemon/thresholds.h"
 #include "daemon/watch.h"
 #include "plugin/plugins.h"
@@ -27,6 +28,7 @@
 #define DRAIN_STEP_US 100000
 /* Gateways hear of the end late: new streams are served until none has run for this long. */
 #define DRAIN_QUIET_US 1000000
+#define LEASE_END_US 10000000 /* after which lease_released is true in any case */
 #define END_US 1000000 /* for the last bytes to those who read */
 
 struct eppd {
@@ -147,6 +149,16 @@ raise_limits(void)
         signal(SIGPIPE, SIG_IGN);
 }
 
+static void
+say_status(struct eppd *d, bool ready)
+{
+        char text[256] = "ready";
+
+        if (!ready)
+                snprintf(text, sizeof(text), "not ready: %s", d->why);
+        systemd_status(text);
+}
+
 /* Follows the source: whether the pool can be served, on all ports and in words. */
 static void
 update_ready(void *ctx)
@@ -163,6 +175,7 @@ update_ready(void *ctx)
                 ready = false; /* and what comes all the same is routed */
                 d->why = lease_why(d->lease);
         }
+        say_status(d, ready);
         if (epp_health_ready(d->health) == ready)
                 return;
         epp_health_set(d->health, ready);
@@ -196,6 +209,18 @@ start_source(struct eppd *d, uint64_t key)
                (!o->ha_election || lease_new(d->base, o, watch_api(d->watch),
                                            watch_namespace(d->watch), key, &d->log, update_ready, d,
                                            &d->lease) == 0);
+}
+
+/* Passed sockets decide on ports, and later children must not find their descriptions. */
+static bool
+start_systemd(struct eppd *d)
+{
+        struct systemd_port ports[] = { { "grpc", &d->opt.grpc_port },
+                { "grpc-health", &d->opt.grpc_health_port }, { "metrics", &d->opt.metrics_port } };
+        char err[256];
+
+        return systemd_start(d->base, ports, ARRAY_LEN(ports), &d->log, err, sizeof(err)) == 0 ||
+               no_start("%s", err);
 }
 
 static bool
@@ -356,6 +381,7 @@ on_signal(evutil_socket_t sig, short what, void *user)
         }
         epp_log(&d->log, EPP_LOG_INFO, "drain", LOG_N("signal", sig),
                 LOG_N("streams", d->stream_stats.begun - d->stream_stats.ended));
+        systemd_stopping(d->opt.drain_timeout + END_US + LEASE_END_US);
         d->quiet_since = loop_now(d->base);
         d->drain_until = d->quiet_since + d->opt.drain_timeout;
         update_ready(d);
@@ -371,10 +397,12 @@ on_hup(evutil_socket_t sig, short what, void *user)
         struct eppd *d = user;
 
         (void)sig, (void)what;
+        systemd_reloading(loop_now(d->base));
         if (d->sources)
                 sources_reload(d->sources);
         if (d->certs)
                 certs_reload(d->certs);
+        systemd_ready();
 }
 
 static bool
@@ -403,6 +431,7 @@ say_listening(struct eppd *d)
                 LOG_N("health_port", listener_port(d->grpc_health)),
                 LOG_N("metrics_port", admin_port(d->admin)), LOG_T("tls", d->certs ? "on" : "off"));
         update_ready(d);
+        systemd_ready();
 }
 
 static void
@@ -426,6 +455,7 @@ finish(struct eppd *d)
         epp_series_free(d->director.series);
         epp_pool_free(d->pool);
         certs_free(d->certs);
+        systemd_end();
         if (d->base)
                 event_base_free(d->base);
         opt_fini(&d->opt);
@@ -455,8 +485,8 @@ main(int argc, char **argv)
         span_init(&d.log);
         raise_limits();
         d.base = event_base_new();
-        ok = d.base && epp_health_new(&d.health) == 0 && start_model(&d) && start_listeners(&d) &&
-             start_signals(&d);
+        ok = d.base && epp_health_new(&d.health) == 0 && start_systemd(&d) && start_model(&d) &&
+             start_listeners(&d) && start_signals(&d);
         if (ok) {
                 say_listening(&d);
                 event_base_dispatch(d.base);
