@@ -11,6 +11,7 @@
 #include "daemon/admin.h"
 #include "daemon/certs.h"
 #include "daemon/conn.h"
+#include "daemon/dump.h"
 #include "daemon/lease.h"
 #include "daemon/loop.h"
 #include "daemon/opt.h"
@@ -52,11 +53,12 @@ struct eppd {
         struct epp_h2_stats h2_stats;
         struct certs *certs; /* of grpc; NULL: clear */
         struct certs_stats certs_stats;
+        struct dump *dump;
         struct listener *grpc, *grpc_health;
         struct pages pages;
         struct admin *admin;
         const char *why;         /* not ready */
-        struct event *term, *interrupt, *hup, *drain;
+        struct event *term, *interrupt, *hup, *usr1, *drain;
         epp_us drain_until; /* 0: not draining */
         epp_us end_until;   /* 0: streams may still run */
         epp_us quiet_since; /* when draining: no stream since */
@@ -405,6 +407,15 @@ on_hup(evutil_socket_t sig, short what, void *user)
         systemd_ready();
 }
 
+static void
+on_usr1(evutil_socket_t sig, short what, void *user)
+{
+        struct eppd *d = user;
+
+        (void)sig, (void)what;
+        dump_start(d->dump);
+}
+
 static bool
 start_signals(struct eppd *d)
 {
@@ -413,8 +424,8 @@ start_signals(struct eppd *d)
                 void (*fn)(evutil_socket_t sig, short what, void *user);
                 struct event **event;
         } table[] = { { SIGTERM, on_signal, &d->term }, { SIGINT, on_signal, &d->interrupt },
-                { SIGHUP, on_hup, &d->hup } };
-        bool ok = true;
+                { SIGHUP, on_hup, &d->hup }, { SIGUSR1, on_usr1, &d->usr1 } };
+        bool ok = dump_new(d->base, &d->pages, &d->log, &d->dump) == 0;
 
         d->drain = evtimer_new(d->base, on_drain, d);
         for (size_t i = 0; i < ARRAY_LEN(table); i++) {
@@ -437,11 +448,12 @@ say_listening(struct eppd *d)
 static void
 finish(struct eppd *d)
 {
-        struct event *events[] = { d->term, d->interrupt, d->hup, d->drain };
+        struct event *events[] = { d->term, d->interrupt, d->hup, d->usr1, d->drain };
 
         listener_free(d->grpc);
         listener_free(d->grpc_health);
         admin_free(d->admin);
+        dump_free(d->dump);
         for (size_t i = 0; i < ARRAY_LEN(events); i++)
                 if (events[i])
                         event_free(events[i]);
