@@ -37,6 +37,7 @@ struct listener {
         struct conn *conns;
         struct event *tick;
         epp_us next;             /* when tick is armed for */
+        struct epp_rng rng; /* of ages */
         struct peers named; /* whose mistake was told */
 };
 
@@ -233,6 +234,8 @@ on_first_byte(evutil_socket_t fd, short what, void *user)
         c->first = NULL;
         bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
         bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+        if (c->l->cfg.age)
+                epp_h2_age(c->h2, c->l->cfg.age, &c->l->rng, loop_now(c->l->base));
         (void)conn_flush(c);
 }
 
@@ -274,6 +277,7 @@ listener_new(struct event_base *base, const struct listener_config *cfg, struct 
                 return -ENOMEM;
         l->base = base;
         l->cfg = *cfg;
+        epp_rng_init(&l->rng, (uint64_t)loop_wall());
         l->tick = evtimer_new(base, on_tick, l);
         if (l->tick)
                 r = acceptor_new(base, &door, &l->acceptor);
@@ -298,13 +302,23 @@ listener_port(const struct listener *l)
 }
 
 size_t
-listener_calls(const struct listener *l)
+listener_connections(const struct listener *l)
 {
         size_t n = 0;
 
         for (const struct conn *c = l->conns; c; c = c->next)
-                n += c->h2 ? epp_h2_calls(c->h2) : 0;
+                n += c->h2 != NULL;
         return n;
+}
+
+void
+listener_flush(struct listener *l)
+{
+        for (struct conn *c = l->conns, *next; c; c = next) {
+                next = c->next;
+                if (c->h2)
+                        (void)conn_flush(c);
+        }
 }
 
 void
@@ -312,13 +326,14 @@ listener_shutdown(struct listener *l, bool final)
 {
         if (final)
                 acceptor_stop(l->acceptor);
-        for (struct conn *c = l->conns, *next; c; c = next) {
-                next = c->next;
+        for (struct conn *c = l->conns; c; c = c->next) {
                 if (!c->h2)
                         continue;
                 epp_h2_shutdown(c->h2, final);
-                (void)conn_flush(c);
+                if (final)
+                        epp_h2_reset(c->h2);
         }
+        listener_flush(l);
 }
 
 void

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <openssl/ssl.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -10,7 +9,9 @@
 
 #include "daemon/admin.h"
 #include "daemon/auth.h"
+#include "daemon/certs.h"
 #include "daemon/conn.h"
+#include "daemon/dump.h"
 #include "daemon/lease.h"
 #include "daemon/logs.h"
 #include "daemon/loop.h"
@@ -19,8 +20,8 @@
 #include "daemon/scrape.h"
 #include "daemon/sources.h"
 #include "daemon/span.h"
+#include "daemon/systemd.h"
 #include "daemon/thresholds.h"
-#include "daemon/tls.h"
 #include "daemon/watch.h"
 #include "plugin/plugins.h"
 #include "serve/director.h"
@@ -29,6 +30,8 @@
 #define DRAIN_STEP_US 100000
 /* Gateways hear of the end late: new streams are served until none has run for this long. */
 #define DRAIN_QUIET_US 1000000
+#define LEASE_END_US 10000000 /* after which lease_released is true in any case */
+#define END_US 1000000 /* for the last bytes to those who read */
 
 struct eppd {
         struct opt opt;
@@ -48,14 +51,18 @@ struct eppd {
         struct epp_stream_config stream;
         struct epp_rpc_handler handlers[1 + EPP_HEALTH_HANDLERS];
         struct epp_h2_stats h2_stats;
-        SSL_CTX *tls, *metrics_tls;
+        struct certs *certs; /* of grpc; NULL: clear */
+        struct certs *metrics_certs; /* of the HTTP port, likewise */
+        struct certs_stats certs_stats;
+        struct dump *dump;
         struct listener *grpc, *grpc_health;
         struct pages pages;
         struct auth *auth;
         struct admin *admin;
         const char *why;         /* not ready */
-        struct event *term, *interrupt, *hup, *drain;
+        struct event *term, *interrupt, *hup, *usr1, *drain;
         epp_us drain_until; /* 0: not draining */
+        epp_us end_until;   /* 0: streams may still run */
         epp_us quiet_since; /* when draining: no stream since */
 };
 
@@ -105,6 +112,16 @@ raise_limits(void)
         }
 }
 
+static void
+say_status(struct eppd *d, bool ready)
+{
+        char text[256] = "ready";
+
+        if (!ready)
+                snprintf(text, sizeof(text), "not ready: %s", d->why);
+        systemd_status(text);
+}
+
 /* Follows the source: whether the pool can be served, on all ports and in words. */
 static void
 update_ready(void *ctx)
@@ -121,9 +138,14 @@ update_ready(void *ctx)
                 ready = false; /* and what comes all the same is routed */
                 d->why = lease_why(d->lease);
         }
+        say_status(d, ready);
         if (epp_health_ready(d->health) == ready)
                 return;
         epp_health_set(d->health, ready);
+        if (d->grpc)
+                listener_flush(d->grpc);
+        if (d->grpc_health)
+                listener_flush(d->grpc_health);
         (void)epp_pool_list(d->pool, &n);
         if (ready)
                 epp_log(&d->log, EPP_LOG_INFO, "ready", LOG_N("endpoints", n),
@@ -150,6 +172,18 @@ start_source(struct eppd *d, uint64_t key)
                (!o->ha_election || lease_new(d->base, o, watch_api(d->watch),
                                            watch_namespace(d->watch), key, &d->log, update_ready, d,
                                            &d->lease) == 0);
+}
+
+/* Passed sockets decide on ports, and later children must not find their descriptions. */
+static bool
+start_systemd(struct eppd *d)
+{
+        struct systemd_port ports[] = { { "grpc", &d->opt.grpc_port },
+                { "grpc-health", &d->opt.grpc_health_port }, { "metrics", &d->opt.metrics_port } };
+        char err[256];
+
+        return systemd_start(d->base, ports, ARRAY_LEN(ports), &d->log, err, sizeof(err)) == 0 ||
+               no_start("%s", err);
 }
 
 static bool
@@ -179,22 +213,63 @@ start_model(struct eppd *d)
         return start_source(d, key);
 }
 
-static const char *
-why_not(int r)
+/* <r> of listening on <port>, which <flag> sets: true when it went well. */
+static bool
+listens(struct eppd *d, const char *flag, unsigned port, int r)
 {
-        return r == -EINVAL ? "the address is not an IP address" : strerror(-r);
+        const char *why = strerror(-r), *what = "";
+        bool address = r == -EINVAL || r == -EADDRNOTAVAIL;
+
+        if (r == 0)
+                return true;
+        if (r == -EINVAL)
+                why = "the address is not an IP address";
+        else if (r == -EADDRNOTAVAIL)
+                why = "no interface has the address";
+        else if (r == -EADDRINUSE)
+                what = ", by another process or another of our ports";
+        else if (r == -EACCES)
+                what = ", ports below 1024 need CAP_NET_BIND_SERVICE";
+        return no_start("cannot listen on %s port %u: %s%s; see --%s", d->opt.bind_address, port,
+                why, what, address ? "bind-address" : flag);
 }
 
 static bool
-listen_on(struct eppd *d, unsigned port, SSL_CTX *tls, const struct epp_rpc_handler *handlers,
-        size_t n, struct listener **ret)
+listen_on(struct eppd *d, const char *flag, struct listener_config *cfg, struct listener **ret)
 {
-        struct listener_config cfg = { d->opt.bind_address, port, tls, handlers, n, &d->h2_stats,
-                &d->log };
-        int r = listener_new(d->base, &cfg, ret);
+        cfg->address = d->opt.bind_address;
+        cfg->stats = &d->h2_stats;
+        cfg->log = &d->log;
+        return listens(d, flag, cfg->port, listener_new(d->base, cfg, ret));
+}
 
-        return r == 0 || no_start("cannot listen on %s port %u: %s", cfg.address, port,
-                why_not(r));
+static void
+use_tls(void *ctx, SSL_CTX *tls)
+{
+        struct eppd *d = ctx;
+
+        listener_set_tls(d->grpc, tls);
+}
+
+static bool
+start_certs(struct eppd *d)
+{
+        const struct opt *o = &d->opt;
+        struct certs_config cfg = { "--cert-path", { *o->cert_path ? o->cert_path : NULL, NULL,
+                "h2" }, o->cert_reload, use_tls, d, &d->log, &d->certs_stats };
+        char err[512];
+
+        return !o->secure_serving ||
+               certs_new(d->base, &cfg, &d->certs, err, sizeof(err)) == 0 ||
+               no_start("--cert-path: %s", err);
+}
+
+static void
+use_metrics_tls(void *user, SSL_CTX *tls)
+{
+        struct eppd *d = user;
+
+        admin_set_tls(d->admin, tls);
 }
 
 /* Who may read the HTTP port, and with which certificate it is served. */
@@ -204,8 +279,9 @@ start_guards(struct eppd *d)
         struct opt *o = &d->opt;
         struct auth_config cfg = { (enum auth_mode)o->metrics_auth,
                 d->watch ? watch_api(d->watch) : NULL, &d->log };
-        struct tls_config tls = { o->metrics_cert_dir,
-                *o->metrics_client_ca ? o->metrics_client_ca : NULL, "http/1.1" };
+        struct certs_config certs = { "--metrics-cert-dir", { o->metrics_cert_dir,
+                *o->metrics_client_ca ? o->metrics_client_ca : NULL, "http/1.1" }, o->cert_reload,
+                use_metrics_tls, d, &d->log, &d->certs_stats };
         char err[256];
 
         if (cfg.mode == AUTH_TRUE && !cfg.api)
@@ -215,11 +291,9 @@ start_guards(struct eppd *d)
         if (*o->metrics_client_ca && !*o->metrics_cert_dir)
                 return no_start("--metrics-client-ca-file needs --metrics-cert-dir, as only TLS "
                                 "has client certificates");
-        if (*o->metrics_cert_dir) {
-                d->metrics_tls = tls_context_new(&tls, err, sizeof(err));
-                if (!d->metrics_tls)
-                        return no_start("--metrics-cert-dir: %s", err);
-        }
+        if (*o->metrics_cert_dir &&
+                certs_new(d->base, &certs, &d->metrics_certs, err, sizeof(err)) < 0)
+                return no_start("--metrics-cert-dir: %s", err);
         return auth_new(d->base, &cfg, &d->auth) == 0 || no_start("out of memory");
 }
 
@@ -228,11 +302,9 @@ start_admin(struct eppd *d)
 {
         struct admin_config cfg = { .address = d->opt.bind_address, .port = d->opt.metrics_port,
                 .pages = pages_table, .n_pages = PAGES, .ctx = &d->pages, .auth = d->auth,
-                .tls = d->metrics_tls, .log = &d->log };
-        int r = admin_new(d->base, &cfg, &d->admin);
+                .tls = d->metrics_certs ? certs_tls(d->metrics_certs) : NULL, .log = &d->log };
 
-        return r == 0 || no_start("cannot listen on %s port %u: %s", cfg.address, cfg.port,
-                why_not(r));
+        return listens(d, "metrics-port", cfg.port, admin_new(d->base, &cfg, &d->admin));
 }
 
 static bool
@@ -241,14 +313,14 @@ start_listeners(struct eppd *d)
         struct opt *o = &d->opt;
         size_t max = o->max_message ? o->max_message
                 : o->max_body ? o->max_body + (64 << 10) : UINT32_MAX;
-        struct tls_config tls = { *o->cert_path ? o->cert_path : NULL, NULL, "h2" };
-        char err[256];
+        struct listener_config grpc = { .port = o->grpc_port, .handlers = d->handlers,
+                .n_handlers = ARRAY_LEN(d->handlers), .age = o->connection_age };
+        struct listener_config probes = { .port = o->grpc_health_port, .handlers = d->handlers + 1,
+                .n_handlers = EPP_HEALTH_HANDLERS };
 
-        if (o->secure_serving) {
-                d->tls = tls_context_new(&tls, err, sizeof(err));
-                if (!d->tls)
-                        return no_start("--cert-path: %s", err);
-        }
+        if (!start_certs(d))
+                return false;
+        grpc.tls = d->certs ? certs_tls(d->certs) : NULL;
         d->stream = (struct epp_stream_config){ .decider = epp_director_decider(&d->director),
                 .hint_key = epp_slice_str(o->hint_key),
                 .hint_ns = epp_slice_str(o->hint_namespace),
@@ -261,37 +333,42 @@ start_listeners(struct eppd *d)
                 .stats = &d->stream_stats };
         d->handlers[0] = epp_stream_handler(&d->stream, max);
         epp_health_handlers(d->health, d->handlers + 1);
-        if (!listen_on(d, o->grpc_port, d->tls, d->handlers, ARRAY_LEN(d->handlers), &d->grpc) ||
-                !listen_on(d, o->grpc_health_port, NULL, d->handlers + 1, EPP_HEALTH_HANDLERS,
-                        &d->grpc_health) ||
-                !start_guards(d))
+        if (o->ha_election)
+                epp_health_elects(d->health);
+        if (!listen_on(d, "grpc-port", &grpc, &d->grpc) ||
+                !listen_on(d, "grpc-health-port", &probes, &d->grpc_health) || !start_guards(d))
                 return false;
         d->pages = (struct pages){ d->pool, &d->director, d->health, &d->h2_stats,
                 &d->stream_stats, &d->source_stats, &d->scrape_stats, d->scrapes, d->watch,
-                &d->why, d->lease, auth_stats(d->auth) };
+                &d->why, d->lease, auth_stats(d->auth), &d->certs_stats };
         return start_admin(d);
 }
 
-/* Runs every DRAIN_STEP_US while draining: leaves when no stream has run for a while and the lease
- * is given up. */
+/* Runs every DRAIN_STEP_US while draining. When no stream has run for a while, or the time is over,
+ * what still runs is reset; eppd ends when the peers have read that and the lease is given up. */
 static void
 on_drain(evutil_socket_t fd, short what, void *user)
 {
         struct eppd *d = user;
         struct timeval step = { 0, DRAIN_STEP_US };
         epp_us now = loop_now(d->base);
-        bool done;
+        uint64_t streams = d->stream_stats.begun - d->stream_stats.ended;
 
         (void)fd, (void)what;
-        if (listener_calls(d->grpc))
+        if (streams)
                 d->quiet_since = now;
-        done = now - d->quiet_since >= DRAIN_QUIET_US && (!d->lease || lease_released(d->lease));
-        if (done || now >= d->drain_until) {
+        if (!d->end_until &&
+                (now - d->quiet_since >= DRAIN_QUIET_US || now >= d->drain_until)) {
+                if (streams)
+                        epp_log(&d->log, EPP_LOG_WARN, "drain_timeout", LOG_N("reset", streams));
                 listener_shutdown(d->grpc, true);
-                event_base_loopbreak(d->base);
-        } else {
-                evtimer_add(d->drain, &step);
+                d->end_until = now + END_US;
         }
+        if (d->end_until && (!listener_connections(d->grpc) || now >= d->end_until) &&
+                (!d->lease || lease_released(d->lease)))
+                event_base_loopbreak(d->base);
+        else
+                evtimer_add(d->drain, &step);
 }
 
 /* The first signal drains, the second ends at once. */
@@ -307,7 +384,8 @@ on_signal(evutil_socket_t sig, short what, void *user)
                 return;
         }
         epp_log(&d->log, EPP_LOG_INFO, "drain", LOG_N("signal", sig),
-                LOG_N("streams", listener_calls(d->grpc)));
+                LOG_N("streams", d->stream_stats.begun - d->stream_stats.ended));
+        systemd_stopping(d->opt.drain_timeout + END_US + LEASE_END_US);
         d->quiet_since = loop_now(d->base);
         d->drain_until = d->quiet_since + d->opt.drain_timeout;
         update_ready(d);
@@ -323,21 +401,42 @@ on_hup(evutil_socket_t sig, short what, void *user)
         struct eppd *d = user;
 
         (void)sig, (void)what;
+        systemd_reloading(loop_now(d->base));
         if (d->sources)
                 sources_reload(d->sources);
+        if (d->certs)
+                certs_reload(d->certs);
+        if (d->metrics_certs)
+                certs_reload(d->metrics_certs);
+        systemd_ready();
+}
+
+static void
+on_usr1(evutil_socket_t sig, short what, void *user)
+{
+        struct eppd *d = user;
+
+        (void)sig, (void)what;
+        dump_start(d->dump);
 }
 
 static bool
 start_signals(struct eppd *d)
 {
-        d->term = evsignal_new(d->base, SIGTERM, on_signal, d);
-        d->interrupt = evsignal_new(d->base, SIGINT, on_signal, d);
-        d->hup = evsignal_new(d->base, SIGHUP, on_hup, d);
+        const struct {
+                int number;
+                void (*fn)(evutil_socket_t sig, short what, void *user);
+                struct event **event;
+        } table[] = { { SIGTERM, on_signal, &d->term }, { SIGINT, on_signal, &d->interrupt },
+                { SIGHUP, on_hup, &d->hup }, { SIGUSR1, on_usr1, &d->usr1 } };
+        bool ok = dump_new(d->base, &d->pages, &d->log, &d->dump) == 0;
+
         d->drain = evtimer_new(d->base, on_drain, d);
-        return (d->term && d->interrupt && d->hup && d->drain && event_add(d->hup, NULL) == 0 &&
-                       event_add(d->term, NULL) == 0 &&
-                       event_add(d->interrupt, NULL) == 0) ||
-               no_start("out of memory");
+        for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+                *table[i].event = evsignal_new(d->base, table[i].number, table[i].fn, d);
+                ok = ok && *table[i].event && event_add(*table[i].event, NULL) == 0;
+        }
+        return (ok && d->drain) || no_start("out of memory");
 }
 
 static void
@@ -345,19 +444,21 @@ say_listening(struct eppd *d)
 {
         epp_log(&d->log, EPP_LOG_INFO, "listening", LOG_N("grpc_port", listener_port(d->grpc)),
                 LOG_N("health_port", listener_port(d->grpc_health)),
-                LOG_N("metrics_port", admin_port(d->admin)), LOG_T("tls", d->tls ? "on" : "off"));
+                LOG_N("metrics_port", admin_port(d->admin)), LOG_T("tls", d->certs ? "on" : "off"));
         update_ready(d);
+        systemd_ready();
 }
 
 static void
 finish(struct eppd *d)
 {
-        struct event *events[] = { d->term, d->interrupt, d->hup, d->drain };
+        struct event *events[] = { d->term, d->interrupt, d->hup, d->usr1, d->drain };
 
         listener_free(d->grpc);
         listener_free(d->grpc_health);
         admin_free(d->admin);
         auth_free(d->auth);
+        dump_free(d->dump);
         for (size_t i = 0; i < ARRAY_LEN(events); i++)
                 if (events[i])
                         event_free(events[i]);
@@ -370,8 +471,9 @@ finish(struct eppd *d)
         epp_models_free(d->director.models);
         epp_series_free(d->director.series);
         epp_pool_free(d->pool);
-        SSL_CTX_free(d->tls);
-        SSL_CTX_free(d->metrics_tls);
+        certs_free(d->certs);
+        certs_free(d->metrics_certs);
+        systemd_end();
         logs_fini();
         if (d->base)
                 event_base_free(d->base);
@@ -408,7 +510,8 @@ main(int argc, char **argv)
         span_init(&d.log);
         raise_limits();
         d.base = event_base_new();
-        ok = d.base && logs_run(d.base) == 0 && epp_health_new(&d.health) == 0 && start_model(&d) &&
+        ok = d.base && logs_run(d.base) == 0 && epp_health_new(&d.health) == 0 &&
+             start_systemd(&d) && start_model(&d) &&
              start_listeners(&d) && start_signals(&d);
         if (ok) {
                 say_listening(&d);

@@ -81,10 +81,8 @@ wait_of(const struct epp_reflector *r)
 static const char *
 state_name(const struct pages *p, size_t i)
 {
-        static const char *const names[] = { "never", "fresh", "stale", "missing" };
-
         (void)p;
-        return names[i];
+        return epp_load_state_name((enum epp_load_state)i);
 }
 
 static const char *
@@ -154,11 +152,8 @@ cause_name(const struct pages *p, size_t i)
 static const char *
 step_name(const struct pages *p, size_t i)
 {
-        static const char *const names[EPP_REFLECT_STATES] = { "sync", "watch", "backoff",
-                "absent", "idle" };
-
         (void)p;
-        return names[i];
+        return epp_reflector_state_name((enum epp_reflect_state)i);
 }
 
 static size_t

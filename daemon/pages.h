@@ -4,6 +4,7 @@
 
 #include "daemon/admin.h"
 #include "daemon/auth.h"
+#include "daemon/certs.h"
 #include "daemon/lease.h"
 #include "daemon/scrape.h"
 #include "daemon/sources.h"
@@ -25,6 +26,7 @@ struct pages {
         const char *const *why; /* not ready, for people */
         const struct lease *lease; /* NULL: no election */
         const struct auth_stats *auth;
+        const struct certs_stats *certs;
 };
 
 #define PAGES 3

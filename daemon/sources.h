@@ -1,5 +1,5 @@
 /* sources.h - endpoints and models from the command line and from files, read again when they
- * change. All or nothing per file: what a bad one said before stands. Knows: libevent, inotify,
+ * change. All or nothing per file: what a bad one said before stands. Knows: filewatch,
  * serve/objects, serve/endpoints. */
 #ifndef EPPD_SOURCES_H
 #define EPPD_SOURCES_H

@@ -9,16 +9,21 @@
 struct bufferevent;
 struct event_base;
 
-/* Borrowed for the call, but <alpn>, which is a constant. */
 struct tls_config {
-        const char *dir;       /* has tls.crt and tls.key; NULL: a fresh self-signed certificate */
-        const char *client_ca; /* a file: clients need a certificate of it; NULL: they need none */
+        const char *dir;       /* tls.crt and tls.key in it; NULL: a fresh self-signed ECDSA P-256
+                                  certificate (organization "Inference Ext", ten years) */
+        const char *client_ca; /* peers need a certificate of a CA in this file; NULL: none */
         const char *alpn;      /* the one protocol that is spoken: h2, http/1.1 */
 };
 
-/* A server context, TLS 1.2 or later. Self-signed: ECDSA P-256, organization "Inference Ext", ten
- * years. Returns the context, owned by the caller (SSL_CTX_free), or NULL and one line in <err>. */
+/* A server context of what the files say now, TLS 1.2 or later. Borrows <alpn>. Never waits: what
+ * is no regular file, or wants a passphrase, is an error. Returns the context, owned by the caller
+ * (SSL_CTX_free), or NULL and one line in <err>. */
 SSL_CTX *tls_context_new(const struct tls_config *cfg, char *err, size_t err_size);
+/* Sessions that <from> gave out can be resumed with <to>, too. */
+void tls_keep_sessions(SSL_CTX *to, SSL_CTX *from);
+/* When its certificate ends, as "2027-01-31T12:00:00Z". */
+void tls_expires(const SSL_CTX *ctx, char ret[32]);
 
 /* The server's side of <fd>; it has its own reference to <tls>, NULL: clear text. Owns <fd> and
  * returns it, or NULL: without memory, and <fd> is the caller's. */

@@ -25,7 +25,7 @@ check "of another scheduler: not looked at" refused 'cannot listen on 192.0.2.1'
         --scheduler=tree-v0.5 --bind-address=192.0.2.1
 unset KV_CACHE_THRESHOLD
 check "a metric that is none" refused '--lora-info-metric: "m{" is not a metric' $one '--lora-info-metric=m{'
-check "a certificate that is not there" refused 'cannot use certificate /nowhere/tls.crt: No such file or directory' $one --cert-path=/nowhere
+check "a certificate that is not there" refused '--cert-path: /nowhere is no directory' $one --cert-path=/nowhere
 check "an address that is none" refused '--bind-address: "nonsense" is not an IP address' \
         $one --bind-address=nonsense
 

@@ -33,6 +33,7 @@ static struct {
         bool end, has_body, deaf;
         char grpc_status[8], http_status[8], subset[64], served[64];
         int decided, released, goaways;
+        int32_t goaway_last; /* of the last */
         uint32_t reset_code;
         enum epp_jerror scan_error;
         const char *dialect;
@@ -106,7 +107,10 @@ static int
 client_frame(nghttp2_session *s, const nghttp2_frame *f, void *u)
 {
         (void)s, (void)u;
-        w.goaways += f->hd.type == NGHTTP2_GOAWAY;
+        if (f->hd.type == NGHTTP2_GOAWAY) {
+                w.goaways++;
+                w.goaway_last = f->goaway.last_stream_id;
+        }
         w.pings |= f->hd.type == NGHTTP2_PING;
         return 0;
 }
@@ -948,6 +952,86 @@ START_TEST(keepalive)
 }
 END_TEST
 
+/* A tenth more or less, all of it used; the tick is due then and not before. */
+START_TEST(age_jitter)
+{
+        struct epp_rng rng;
+        epp_us low = INT64_MAX, high = 0;
+
+        epp_rng_init(&rng, 7);
+        for (int i = 0; i < 1000; i++) {
+                epp_h2_age(w.h2, 10000000, &rng, 1000);
+                low = EPP_MIN(low, epp_h2_next(w.h2) - 1000);
+                high = EPP_MAX(high, epp_h2_next(w.h2) - 1000);
+        }
+        ck_assert_int_ge(low, 9000000);
+        ck_assert_int_le(low, 9050000);
+        ck_assert_int_le(high, 11000000);
+        ck_assert_int_ge(high, 10950000);
+}
+END_TEST
+
+/* Old: asked to leave, once. The call that was begun before the peer read of it is served, as the
+ * one that runs; with the end of both the connection is done. */
+START_TEST(aged)
+{
+        struct epp_buf held = { 0 };
+        struct epp_slice s;
+        struct epp_rng rng;
+        int32_t id = process(), late;
+
+        epp_rng_init(&rng, 1);
+        epp_h2_age(w.h2, 1000000, &rng, w.now);
+        play(id, "c44 G. h");
+        w.now = epp_h2_next(w.h2);
+        ck_assert_int_eq(epp_h2_tick(w.h2, w.now - 1), 0);
+        pump();
+        ck_assert_int_eq(w.goaways, 0);
+        ck_assert_int_eq(epp_h2_tick(w.h2, w.now), 0);
+        while (epp_h2_drain(w.h2, &s, w.now) == 1)
+                ck_assert_int_eq(epp_buf_append(&held, s), 0);
+        w.deaf = true;
+        late = process();
+        pump(); /* on its way while the GOAWAY is */
+        w.deaf = false;
+        s = epp_buf_slice(&held);
+        ck_assert_int_eq(nghttp2_session_mem_recv(w.client, (const uint8_t *)s.p, s.n),
+                (ssize_t)s.n);
+        ck_assert_int_eq(w.goaways, 1);
+        ck_assert_int_eq(w.goaway_last, INT32_MAX);
+        pump();
+        ck_assert_int_eq(w.goaways, 2);
+        ck_assert_int_eq(w.goaway_last, late);
+        play(late, "c44 G.");
+        play(id, "b.");
+        ck_assert_uint_eq(epp_h2_calls(w.h2), 2);
+        ck_assert(epp_h2_alive(w.h2));
+        play(id, "/");
+        play(late, "/");
+        ck_assert_uint_eq(epp_h2_calls(w.h2), 0);
+        ck_assert(!epp_h2_alive(w.h2));
+        ck_assert_uint_eq(w.h2_stats.aged, 1);
+        ck_assert_int_eq(w.released, 2);
+        epp_buf_fini(&held);
+}
+END_TEST
+
+/* The end of a drain: what still runs is reset, and the connection is done. */
+START_TEST(all_reset)
+{
+        int32_t id = process();
+
+        play(id, "c44 G. h");
+        ck_assert_int_eq(w.released, 0);
+        epp_h2_shutdown(w.h2, true);
+        epp_h2_reset(w.h2);
+        pump();
+        ck_assert_uint_eq(w.reset_code, NGHTTP2_CANCEL);
+        ck_assert_int_eq(w.released, 1);
+        ck_assert(!epp_h2_alive(w.h2));
+}
+END_TEST
+
 START_TEST(usage)
 {
         int32_t id = process();
@@ -1004,5 +1088,6 @@ START_TEST(health)
 END_TEST
 
 UNIT_MAIN_WITH("stream", world_init, world_fini, conversations, seen, renames, refused, chunks,
-        sizes, calls, any_split, reset_storm, rapid_reset, keepalive, usage, marker, health,
+        sizes, calls, any_split, reset_storm, rapid_reset, keepalive, age_jitter, aged,
+        all_reset, usage, marker, health,
         deaf_peer_waits, deaf_peer_is_reset)
