@@ -9,7 +9,7 @@ import yaml
 
 # Flags that manifests and README name and eppd does not have yet. This is the only
 # such list; a flag that eppd knows must leave it, and with the last one the note in k8s/README.md.
-PENDING = ["metrics-endpoint-auth"]
+PENDING = []
 
 EPPD = sys.argv[2]
 INFERENCE = {
