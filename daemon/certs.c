@@ -98,7 +98,7 @@ certs_tls(const struct certs *c)
 void
 certs_reload(struct certs *c)
 {
-        if (!c->cfg.tls.dir)
+        if (!c || !c->cfg.tls.dir)
                 return; /* our own stays as long as we */
         if (c->files)
                 filewatch_take(c->files);

@@ -30,7 +30,7 @@ EPP_MUSTUSE int certs_new(struct event_base *base, const struct certs_config *cf
         struct certs **ret, char *err, size_t err_size);
 /* The context in use. */
 SSL_CTX *certs_tls(const struct certs *c);
-/* Reads them again now (SIGHUP). */
+/* Reads them again now (SIGHUP). Accepts NULL. */
 void certs_reload(struct certs *c);
 /* Accepts NULL. */
 void certs_free(struct certs *c);

@@ -37,8 +37,8 @@ struct listener {
         struct conn *conns;
         struct event *tick;
         epp_us next;             /* when tick is armed for */
-        struct epp_rng rng; /* of ages */
         struct peers named; /* whose mistake was told */
+        struct epp_rng rng;      /* of ages */
 };
 
 static void

@@ -17,7 +17,7 @@
 struct dump {
         struct event_base *base;
         const struct pages *p;
-        const struct epp_log *log;
+        struct epp_log log; /* ours, so that no limit swallows a line */
         struct event *next;
         size_t part, at; /* what is written next */
         bool running;
@@ -34,7 +34,7 @@ put(struct dump *d, const char *part, const struct epp_log_field *fields, size_t
 
         EPP_ASSERT(n < ARRAY_LEN(all));
         memcpy(all + 1, fields, n * sizeof(*fields));
-        epp_log_write(d->log, EPP_LOG_INFO, "dump", all, n + 1);
+        epp_log_write(&d->log, EPP_LOG_INFO, "dump", all, n + 1);
         d->lines++;
 }
 #define PUT(d, part, ...) \
@@ -262,7 +262,8 @@ dump_new(struct event_base *base, const struct pages *what, const struct epp_log
 
         if (!d)
                 return EPP_ENOMEM;
-        *d = (struct dump){ .base = base, .p = what, .log = log };
+        *d = (struct dump){ .base = base, .p = what, .log = *log };
+        d->log.limit = NULL;
         d->next = evtimer_new(base, on_turn, d);
         if (!d->next) {
                 free(d);

@@ -51,8 +51,7 @@ struct eppd {
         struct epp_stream_config stream;
         struct epp_rpc_handler handlers[1 + EPP_HEALTH_HANDLERS];
         struct epp_h2_stats h2_stats;
-        struct certs *certs; /* of grpc; NULL: clear */
-        struct certs *metrics_certs; /* of the HTTP port, likewise */
+        struct certs *grpc_certs, *metrics_certs; /* NULL: clear */
         struct certs_stats certs_stats;
         struct dump *dump;
         struct listener *grpc, *grpc_health;
@@ -218,13 +217,11 @@ static bool
 listens(struct eppd *d, const char *flag, unsigned port, int r)
 {
         const char *why = strerror(-r), *what = "";
-        bool address = r == -EINVAL || r == -EADDRNOTAVAIL;
+        bool address = r == -EADDRNOTAVAIL;
 
         if (r == 0)
                 return true;
-        if (r == -EINVAL)
-                why = "the address is not an IP address";
-        else if (r == -EADDRNOTAVAIL)
+        if (address)
                 why = "no interface has the address";
         else if (r == -EADDRINUSE)
                 what = ", by another process or another of our ports";
@@ -244,32 +241,32 @@ listen_on(struct eppd *d, const char *flag, struct listener_config *cfg, struct 
 }
 
 static void
-use_tls(void *ctx, SSL_CTX *tls)
+use_grpc_tls(void *ctx, SSL_CTX *tls)
 {
         struct eppd *d = ctx;
 
         listener_set_tls(d->grpc, tls);
 }
 
-static bool
-start_certs(struct eppd *d)
-{
-        const struct opt *o = &d->opt;
-        struct certs_config cfg = { "--cert-path", { *o->cert_path ? o->cert_path : NULL, NULL,
-                "h2" }, o->cert_reload, use_tls, d, &d->log, &d->certs_stats };
-        char err[512];
-
-        return !o->secure_serving ||
-               certs_new(d->base, &cfg, &d->certs, err, sizeof(err)) == 0 ||
-               no_start("--cert-path: %s", err);
-}
-
 static void
-use_metrics_tls(void *user, SSL_CTX *tls)
+use_metrics_tls(void *ctx, SSL_CTX *tls)
 {
-        struct eppd *d = user;
+        struct eppd *d = ctx;
 
         admin_set_tls(d->admin, tls);
+}
+
+static bool
+start_certs(struct eppd *d, struct certs_config *cfg, struct certs **ret)
+{
+        char err[512];
+
+        cfg->watch = d->opt.cert_reload;
+        cfg->ctx = d;
+        cfg->log = &d->log;
+        cfg->stats = &d->certs_stats;
+        return certs_new(d->base, cfg, ret, err, sizeof(err)) == 0 ||
+               no_start("%s: %s", cfg->flag, err);
 }
 
 /* Who may read the HTTP port, and with which certificate it is served. */
@@ -279,10 +276,9 @@ start_guards(struct eppd *d)
         struct opt *o = &d->opt;
         struct auth_config cfg = { (enum auth_mode)o->metrics_auth,
                 d->watch ? watch_api(d->watch) : NULL, &d->log };
-        struct certs_config certs = { "--metrics-cert-dir", { o->metrics_cert_dir,
-                *o->metrics_client_ca ? o->metrics_client_ca : NULL, "http/1.1" }, o->cert_reload,
-                use_metrics_tls, d, &d->log, &d->certs_stats };
-        char err[256];
+        struct certs_config tls = { .flag = "--metrics-cert-dir", .use = use_metrics_tls,
+                .tls = { o->metrics_cert_dir, *o->metrics_client_ca ? o->metrics_client_ca : NULL,
+                        "http/1.1" } };
 
         if (cfg.mode == AUTH_TRUE && !cfg.api)
                 return no_start("--metrics-endpoint-auth=true needs an API server, which is not "
@@ -291,9 +287,8 @@ start_guards(struct eppd *d)
         if (*o->metrics_client_ca && !*o->metrics_cert_dir)
                 return no_start("--metrics-client-ca-file needs --metrics-cert-dir, as only TLS "
                                 "has client certificates");
-        if (*o->metrics_cert_dir &&
-                certs_new(d->base, &certs, &d->metrics_certs, err, sizeof(err)) < 0)
-                return no_start("--metrics-cert-dir: %s", err);
+        if (*o->metrics_cert_dir && !start_certs(d, &tls, &d->metrics_certs))
+                return false;
         return auth_new(d->base, &cfg, &d->auth) == 0 || no_start("out of memory");
 }
 
@@ -313,14 +308,16 @@ start_listeners(struct eppd *d)
         struct opt *o = &d->opt;
         size_t max = o->max_message ? o->max_message
                 : o->max_body ? o->max_body + (64 << 10) : UINT32_MAX;
+        struct certs_config tls = { .flag = "--cert-path", .use = use_grpc_tls,
+                .tls = { *o->cert_path ? o->cert_path : NULL, NULL, "h2" } };
         struct listener_config grpc = { .port = o->grpc_port, .handlers = d->handlers,
                 .n_handlers = ARRAY_LEN(d->handlers), .age = o->connection_age };
         struct listener_config probes = { .port = o->grpc_health_port, .handlers = d->handlers + 1,
                 .n_handlers = EPP_HEALTH_HANDLERS };
 
-        if (!start_certs(d))
+        if (o->secure_serving && !start_certs(d, &tls, &d->grpc_certs))
                 return false;
-        grpc.tls = d->certs ? certs_tls(d->certs) : NULL;
+        grpc.tls = d->grpc_certs ? certs_tls(d->grpc_certs) : NULL;
         d->stream = (struct epp_stream_config){ .decider = epp_director_decider(&d->director),
                 .hint_key = epp_slice_str(o->hint_key),
                 .hint_ns = epp_slice_str(o->hint_namespace),
@@ -404,10 +401,8 @@ on_hup(evutil_socket_t sig, short what, void *user)
         systemd_reloading(loop_now(d->base));
         if (d->sources)
                 sources_reload(d->sources);
-        if (d->certs)
-                certs_reload(d->certs);
-        if (d->metrics_certs)
-                certs_reload(d->metrics_certs);
+        certs_reload(d->grpc_certs);
+        certs_reload(d->metrics_certs);
         systemd_ready();
 }
 
@@ -444,7 +439,8 @@ say_listening(struct eppd *d)
 {
         epp_log(&d->log, EPP_LOG_INFO, "listening", LOG_N("grpc_port", listener_port(d->grpc)),
                 LOG_N("health_port", listener_port(d->grpc_health)),
-                LOG_N("metrics_port", admin_port(d->admin)), LOG_T("tls", d->certs ? "on" : "off"));
+                LOG_N("metrics_port", admin_port(d->admin)),
+                LOG_T("tls", d->grpc_certs ? "on" : "off"));
         update_ready(d);
         systemd_ready();
 }
@@ -471,10 +467,9 @@ finish(struct eppd *d)
         epp_models_free(d->director.models);
         epp_series_free(d->director.series);
         epp_pool_free(d->pool);
-        certs_free(d->certs);
+        certs_free(d->grpc_certs);
         certs_free(d->metrics_certs);
         systemd_end();
-        logs_fini();
         if (d->base)
                 event_base_free(d->base);
         opt_fini(&d->opt);
@@ -511,8 +506,7 @@ main(int argc, char **argv)
         raise_limits();
         d.base = event_base_new();
         ok = d.base && logs_run(d.base) == 0 && epp_health_new(&d.health) == 0 &&
-             start_systemd(&d) && start_model(&d) &&
-             start_listeners(&d) && start_signals(&d);
+             start_systemd(&d) && start_model(&d) && start_listeners(&d) && start_signals(&d);
         if (ok) {
                 say_listening(&d);
                 event_base_dispatch(d.base);

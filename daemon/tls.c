@@ -260,6 +260,30 @@ tls_context_new(const struct tls_config *cfg, char *err, size_t err_size)
         return NULL;
 }
 
+void
+tls_keep_sessions(SSL_CTX *to, SSL_CTX *from)
+{
+        unsigned char keys[256]; /* OpenSSL 3 has 80 bytes */
+        long n = SSL_CTX_get_tlsext_ticket_keys(from, NULL, 0);
+
+        if (n > 0 && n <= (long)sizeof(keys) &&
+                SSL_CTX_get_tlsext_ticket_keys(from, keys, n) == 1)
+                SSL_CTX_set_tlsext_ticket_keys(to, keys, n);
+        OPENSSL_cleanse(keys, sizeof(keys));
+        ERR_clear_error();
+}
+
+void
+tls_expires(const SSL_CTX *ctx, char ret[32])
+{
+        const X509 *crt = SSL_CTX_get0_certificate(ctx);
+        struct tm t;
+
+        ret[0] = 0;
+        if (crt && ASN1_TIME_to_tm(X509_get0_notAfter(crt), &t) == 1)
+                strftime(ret, 32, "%Y-%m-%dT%H:%M:%SZ", &t);
+}
+
 struct bufferevent *
 tls_bufferevent(struct event_base *base, int fd, SSL_CTX *tls)
 {
@@ -287,28 +311,4 @@ tls_end(struct bufferevent *bev)
 
         if (ssl && SSL_is_init_finished(ssl) && SSL_shutdown(ssl) < 0)
                 ERR_clear_error();
-}
-
-void
-tls_keep_sessions(SSL_CTX *to, SSL_CTX *from)
-{
-        unsigned char keys[256]; /* OpenSSL 3 has 80 bytes */
-        long n = SSL_CTX_get_tlsext_ticket_keys(from, NULL, 0);
-
-        if (n > 0 && n <= (long)sizeof(keys) &&
-                SSL_CTX_get_tlsext_ticket_keys(from, keys, n) == 1)
-                SSL_CTX_set_tlsext_ticket_keys(to, keys, n);
-        OPENSSL_cleanse(keys, sizeof(keys));
-        ERR_clear_error();
-}
-
-void
-tls_expires(const SSL_CTX *ctx, char ret[32])
-{
-        const X509 *crt = SSL_CTX_get0_certificate(ctx);
-        struct tm t;
-
-        ret[0] = 0;
-        if (crt && ASN1_TIME_to_tm(X509_get0_notAfter(crt), &t) == 1)
-                strftime(ret, 32, "%Y-%m-%dT%H:%M:%SZ", &t);
 }

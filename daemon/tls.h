@@ -1,4 +1,4 @@
-/* tls.h - certificates and TLS contexts of listeners. Knows: OpenSSL, libevent. */
+/* tls.h - TLS contexts of our listeners, from files or from nothing. Knows: OpenSSL, libevent. */
 #ifndef EPPD_TLS_H
 #define EPPD_TLS_H
 
@@ -16,8 +16,8 @@ struct tls_config {
         const char *alpn;      /* the one protocol that is spoken: h2, http/1.1 */
 };
 
-/* A server context of what the files say now, TLS 1.2 or later. Borrows <alpn>. Never waits: what
- * is no regular file, or wants a passphrase, is an error. Returns the context, owned by the caller
+/* A server context of what the files say now. Borrows <alpn>. Never waits: what is no
+ * regular file, or wants a passphrase, is an error. Returns the context, owned by the caller
  * (SSL_CTX_free), or NULL and one line in <err>. */
 SSL_CTX *tls_context_new(const struct tls_config *cfg, char *err, size_t err_size);
 /* Sessions that <from> gave out can be resumed with <to>, too. */

@@ -30,8 +30,7 @@ free=$grpc
 check "two of ours are the same" refused "port $free: Address already in use, by another process or another of our ports; see --metrics-port" \
         --grpc-port="$free" --metrics-port="$free"
 for address in nonsense 127.0.0.1:80 '' localhost; do
-        check "--bind-address=$address" refused "--bind-address: \"$address\" is not an IP address" \
-                --bind-address="$address"
+        check "--bind-address=$address" refused "--bind-address: \"$address\" is not an IP address" --bind-address="$address"
 done
 check "an address of another machine" refused 'cannot listen on 192.0.2.1 port 0: no interface has the address; see --bind-address' \
         --bind-address=192.0.2.1
@@ -77,6 +76,12 @@ check "text in place of the key" cert "no private key in PEM form in $dir/tls/tl
 check "the certificate in its place" cert "no private key in PEM form in $dir/tls/tls.key" good/tls.crt good/tls.crt
 check "a key that does not fit" cert "the key $dir/tls/tls.key does not fit the certificate $dir/tls/tls.crt" good/tls.crt other/tls.key
 check "a key with a passphrase" cert "the key $dir/tls/tls.key is encrypted: give it without a passphrase" good/tls.crt locked.key
+check "the HTTP port's" refused "--metrics-cert-dir: cannot read $dir/empty/tls.crt: No such file or directory" --metrics-cert-dir="$dir/empty"
+check "its clients' CA" refused "--metrics-cert-dir: no certificate in PEM form in $dir/text" --metrics-cert-dir="$dir/good" \
+        --metrics-client-ca-file="$dir/text"
+check "one that is not there" refused "--metrics-cert-dir: cannot read /nowhere: No such file or directory" --metrics-cert-dir="$dir/good" \
+        --metrics-client-ca-file=/nowhere
+check "a CA without a certificate" refused '--metrics-client-ca-file needs --metrics-cert-dir' --metrics-client-ca-file="$dir/good/tls.crt"
 mode=000
 if [ "$(id -u)" -eq 0 ]; then as='setpriv --bounding-set -all --inh-caps -all'; fi
 chmod 755 "$dir"
