@@ -13,6 +13,7 @@
 #include "daemon/conn.h"
 #include "daemon/lease.h"
 #include "daemon/loop.h"
+#include "daemon/metrics.h"
 #include "daemon/opt.h"
 #include "daemon/pages.h"
 #include "daemon/scrape.h"
@@ -50,6 +51,7 @@ struct eppd {
         struct epp_h2_stats h2_stats;
         SSL_CTX *tls;
         struct listener *grpc, *grpc_health;
+        struct metrics *metrics;
         struct pages pages;
         struct admin *admin;
         const char *why;         /* not ready */
@@ -237,6 +239,22 @@ listen_on(struct eppd *d, unsigned port, SSL_CTX *tls, const struct epp_rpc_hand
                 why_not(r));
 }
 
+/* Flags whose values are only looked at here; before anything is started. */
+static bool
+start_metrics(struct eppd *d)
+{
+        char err[256];
+
+        switch (metrics_new(d->opt.metrics_generations, err, sizeof(err), &d->metrics)) {
+        case 0:
+                return true;
+        case EPP_EINVAL:
+                return no_start("--metrics-generations: %s", err);
+        default:
+                return no_start("out of memory");
+        }
+}
+
 static bool
 start_listeners(struct eppd *d)
 {
@@ -269,7 +287,7 @@ start_listeners(struct eppd *d)
                 return false;
         d->pages = (struct pages){ d->pool, &d->director, d->health, &d->h2_stats,
                 &d->stream_stats, &d->source_stats, &d->scrape_stats, d->scrapes, d->watch,
-                &d->why, d->lease };
+                &d->why, d->lease, o, d->sources, d->metrics };
         r = admin_new(d->base, o->bind_address, o->metrics_port, pages_table, PAGES, &d->pages,
                 &d->log, &d->admin);
         return r == 0 || no_start("cannot listen on %s port %u: %s", o->bind_address,
@@ -361,6 +379,7 @@ finish(struct eppd *d)
         listener_free(d->grpc);
         listener_free(d->grpc_health);
         admin_free(d->admin);
+        metrics_free(d->metrics);
         for (size_t i = 0; i < ARRAY_LEN(events); i++)
                 if (events[i])
                         event_free(events[i]);
@@ -403,8 +422,8 @@ main(int argc, char **argv)
         span_init(&d.log);
         raise_limits();
         d.base = event_base_new();
-        ok = d.base && epp_health_new(&d.health) == 0 && start_model(&d) && start_listeners(&d) &&
-             start_signals(&d);
+        ok = d.base && epp_health_new(&d.health) == 0 && start_metrics(&d) && start_model(&d) &&
+             start_listeners(&d) && start_signals(&d);
         if (ok) {
                 say_listening(&d);
                 event_base_dispatch(d.base);

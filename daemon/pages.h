@@ -11,6 +11,8 @@
 #include "serve/director.h"
 #include "serve/health.h"
 
+struct metrics;
+
 struct pages {
         const struct epp_pool *pool;
         const struct epp_director *director;
@@ -23,6 +25,9 @@ struct pages {
         struct watch *watch;    /* NULL: no API server */
         const char *const *why; /* not ready, for people */
         const struct lease *lease; /* NULL: no election */
+        const struct opt *opt;
+        const struct sources *files;    /* NULL: the API server is the source */
+        struct metrics *metrics;        /* what stays between pages of them */
 };
 
 #define PAGES 3

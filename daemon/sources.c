@@ -41,6 +41,7 @@ struct sources {
         int inotify;
         struct event *changed, *gather, *look;
         struct text *good;
+        char *pool;        /* the name in force, or NULL */
         uint64_t stamp;    /* of all files when they were read last */
         uint64_t seen;     /* and when they were looked at last */
         unsigned rounds;   /* looks that found them changing */
@@ -226,6 +227,8 @@ take_models(struct sources *s, struct reading *r, struct epp_models *models, str
         if (!epp_objects_named(r->objects) && epp_models_count(models) == 0)
                 epp_log(s->log, EPP_LOG_WARN, "no_pool", LOG_S("pool", pool),
                         LOG_T("why", "no object is or names this pool: see --pool-name"));
+        free(s->pool);
+        s->pool = strndup(pool.n ? pool.p : "", pool.n);
         epp_models_free(s->director->models);
         s->director->models = models;
         texts_free(s->good);
@@ -506,6 +509,12 @@ sources_new(struct event_base *base, const struct opt *o, struct epp_director *d
         return r;
 }
 
+const char *
+sources_pool(const struct sources *s)
+{
+        return s->pool ? s->pool : "";
+}
+
 void
 sources_free(struct sources *s)
 {
@@ -522,5 +531,6 @@ sources_free(struct sources *s)
         if (s->inotify >= 0)
                 close(s->inotify);
         texts_free(s->good);
+        free(s->pool);
         free(s);
 }

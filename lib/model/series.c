@@ -93,8 +93,8 @@ order(const struct epp_labels *a, const struct epp_labels *b)
         if (c == 0)
                 c = epp_slice_cmp(a->target, b->target);
         if (c == 0)
-                c = epp_slice_cmp(a->fairness, b->fairness);
-        return c ? c : (a->priority > b->priority) - (a->priority < b->priority);
+                c = (a->priority > b->priority) - (a->priority < b->priority);
+        return c ? c : epp_slice_cmp(a->fairness, b->fairness);
 }
 
 /* Puts a cell into its place of the list; false when memory is short. */

@@ -52,8 +52,9 @@ void epp_series_free(struct epp_series *s);
 /* The cell of <l> (text is copied), never NULL: that of "other" when a cap is reached or memory is
  * short. It stays where it is. */
 struct epp_cell *epp_series_cell(struct epp_series *s, const struct epp_labels *l);
-/* All cells, ordered by model, target, fairness, priority; valid until the next new one. Cells
- * that never counted anything may be among them. */
+/* All cells, ordered by model, target, priority, fairness, so that a sum over the latter ones is
+ * one over neighbours; valid until the next new one. Cells that never counted anything may be among
+ * them. */
 struct epp_cell *const *epp_series_list(const struct epp_series *s, size_t *ret_n);
 
 /* Picks by target model and endpoint. */
