@@ -285,9 +285,11 @@ start_listeners(struct eppd *d)
                 !listen_on(d, o->grpc_health_port, NULL, d->handlers + 1, EPP_HEALTH_HANDLERS,
                         &d->grpc_health))
                 return false;
-        d->pages = (struct pages){ d->pool, &d->director, d->health, &d->h2_stats,
-                &d->stream_stats, &d->source_stats, &d->scrape_stats, d->scrapes, d->watch,
-                &d->why, d->lease, o, d->sources, d->metrics };
+        d->pages = (struct pages){ .pool = d->pool, .director = &d->director, .health = d->health,
+                .h2 = &d->h2_stats, .streams = &d->stream_stats, .sources = &d->source_stats,
+                .scrape = &d->scrape_stats, .scrapes = d->scrapes, .watch = d->watch,
+                .why = &d->why, .lease = d->lease, .opt = o, .files = d->sources,
+                .metrics = d->metrics };
         r = admin_new(d->base, o->bind_address, o->metrics_port, pages_table, PAGES, &d->pages,
                 &d->log, &d->admin);
         return r == 0 || no_start("cannot listen on %s port %u: %s", o->bind_address,

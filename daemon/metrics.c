@@ -583,6 +583,8 @@ metrics_render(void *ctx, const struct admin_request *q, struct admin_reply *r)
         } else if (g) {
                 page_free(g);
         }
+        if (more < 0)
+                epp_buf_fini(&r->body);
         r->code = more < 0 ? 500 : 200;
         r->type = open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
                        : "text/plain; version=0.0.4; charset=utf-8";
