@@ -3,7 +3,6 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <openssl/ssl.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -17,6 +16,7 @@
 #include "daemon/opt.h"
 #include "daemon/pages.h"
 #include "daemon/scrape.h"
+#include "daemon/sink.h"
 #include "daemon/sources.h"
 #include "daemon/span.h"
 #include "daemon/thresholds.h"
@@ -33,7 +33,8 @@
 struct eppd {
         struct opt opt;
         struct epp_log log;
-        uint64_t lines_lost; /* of the log, since the last that was written */
+        struct sink out;     /* the log's */
+        uint64_t lines_lost; /* of out.lost, those that were told */
         struct event_base *base;
         struct epp_pool *pool;
         struct epp_sched *sched;
@@ -60,27 +61,18 @@ struct eppd {
         epp_us quiet_since; /* when draining: no stream since */
 };
 
-/* Whoever reads the log may be slow: a line that does not fit is dropped, never waited for. The
- * descriptor stays as it is, as others may write to it; a pipe that is ready takes PIPE_BUF bytes,
- * more than a line has. How many were lost is said when there is room again. */
+/* Lines that a slow reader of the log did not get are told when there is room again. */
 static void
 write_line(void *ctx, enum epp_log_level level, struct epp_slice line)
 {
-        struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
         struct eppd *d = ctx;
-        uint64_t lost = d->lines_lost;
-        ssize_t r;
+        uint64_t lost = d->out.lost - d->lines_lost;
 
         (void)level;
-        if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT)) {
-                d->lines_lost++;
+        if (!sink_put(&d->out, line) || !lost)
                 return;
-        }
-        d->lines_lost = 0;
-        r = write(STDERR_FILENO, line.p, line.n);
-        (void)r;
-        if (lost)
-                epp_log(&d->log, EPP_LOG_WARN, "lines_lost", LOG_N("lines", lost));
+        d->lines_lost += lost;
+        epp_log(&d->log, EPP_LOG_WARN, "lines_lost", LOG_N("lines", lost));
 }
 
 /* Closed ones are opened: else the first socket gets number 2, and the log for its peer. */
@@ -128,6 +120,7 @@ no_start(const char *fmt, ...)
 static void
 start_log(struct eppd *d)
 {
+        sink_on(&d->out, STDERR_FILENO);
         d->log = (struct epp_log){ .level = (enum epp_log_level)d->opt.log_level,
                 .json = d->opt.log_format == 1 || strcmp(d->opt.zap_encoder, "json") == 0,
                 .sink = write_line, .wall = wall_now, .ctx = d };
@@ -397,6 +390,7 @@ finish(struct eppd *d)
         SSL_CTX_free(d->tls);
         if (d->base)
                 event_base_free(d->base);
+        sink_close(&d->out);
         opt_fini(&d->opt);
 }
 
