@@ -32,13 +32,6 @@ in_state(const struct epp_pool *pool, size_t state)
         return count;
 }
 
-/* Failures of cell <c>: <compat> leaves out what model servers answered, as the Go pickers do. */
-static uint64_t
-failures(const struct epp_cell *c, size_t i, bool compat)
-{
-        return compat && i == EPP_FAIL_MODEL_SERVER ? 0 : c->failures[i];
-}
-
 /* No page came, or another code, or not all of it. */
 static uint64_t
 poll_errors(const struct scrape_stats *s)
@@ -121,7 +114,7 @@ attempts(const struct pages *p)
         return n;
 }
 
-static const struct epp_attempt *
+static const struct epp_tally *
 attempt(const struct pages *p, size_t i)
 {
         size_t n;
