@@ -47,6 +47,7 @@ struct eppd {
         struct scrape_stats scrape_stats;
         struct epp_health *health;
         struct epp_stream_stats stream_stats;
+        struct epp_stream_timing stream_timing;
         struct epp_stream_config stream;
         struct epp_rpc_handler handlers[1 + EPP_HEALTH_HANDLERS];
         struct epp_h2_stats h2_stats;
@@ -208,6 +209,10 @@ start_model(struct eppd *d)
                 .match = (enum epp_model_match)d->opt.model_match, .log = &d->log };
         if (epp_series_new(d->opt.metrics_values, key, &d->director.series) < 0)
                 return no_start("out of memory");
+        if (!d->opt.metrics_fairness)
+                epp_series_hide_fairness(d->director.series);
+        d->director.compat_errors = d->opt.compat_errors;
+        epp_sched_clock(d->sched, loop_ns);
         epp_rng_init(&d->director.ids, key); /* not from --seed: ids differ between runs */
         if (scrapes_new(d->base, &d->opt, d->pool, &d->log, &d->scrape_stats, &d->scrapes) < 0)
                 return no_start("out of memory");
@@ -262,6 +267,7 @@ start_listeners(struct eppd *d)
                 if (!d->tls)
                         return no_start("--cert-path: %s", err);
         }
+        epp_stream_timing_init(&d->stream_timing, loop_ns);
         d->stream = (struct epp_stream_config){ .decider = epp_director_decider(&d->director),
                 .hint_key = epp_slice_str(o->hint_key),
                 .hint_ns = epp_slice_str(o->hint_namespace),
@@ -271,7 +277,8 @@ start_listeners(struct eppd *d)
                 .default_mode = (enum epp_body_mode)o->default_body_mode,
                 .response_marker = o->response_marker,
                 .strip_control = o->strip_control,
-                .stats = &d->stream_stats };
+                .stats = &d->stream_stats,
+                .timing = &d->stream_timing };
         d->handlers[0] = epp_stream_handler(&d->stream, max);
         epp_health_handlers(d->health, d->handlers + 1);
         if (!listen_on(d, o->grpc_port, d->tls, d->handlers, ARRAY_LEN(d->handlers), &d->grpc) ||
@@ -422,7 +429,7 @@ main(int argc, char **argv)
              start_listeners(&d) && start_signals(&d);
         if (ok) {
                 say_listening(&d);
-                event_base_dispatch(d.base);
+                loop_run(d.base);
                 epp_log(&d.log, EPP_LOG_INFO, "end", LOG_N("requests", d.director.stats.requests));
         }
         finish(&d);

@@ -117,17 +117,15 @@ epp_filter_keep(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_
         return kept;
 }
 
-/* <self> has seen <in> endpoints and left <out>. */
 static void
-ran(const struct epp_plugin *self, struct epp_cycle *cy, size_t in, size_t out)
+ran(const struct epp_plugin *self, struct epp_cycle *cy)
 {
         uint64_t now;
 
-        (void)in, (void)out;
         if (!cy->clock_ns || !self->spent)
                 return;
         now = cy->clock_ns();
-        epp_hist_add(self->spent, (double)(now - cy->since_ns) / 1e9);
+        epp_hist_add(self->spent, (double)(int64_t)(now - cy->since_ns) * 1e-9);
         cy->since_ns = now;
 }
 
@@ -137,8 +135,9 @@ epp_filter_run(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_e
 {
         size_t kept = self->type->filter(self, cy, v, n);
 
-        if (!self->current) /* else the filters in it have told */
-                ran(self, cy, n, kept);
+        if (self->current)
+                return kept; /* the filters in it have told */
+        ran(self, cy);
         return kept;
 }
 
@@ -164,7 +163,7 @@ cycle(struct epp_sched *s, struct epp_cycle *cy, size_t n, struct epp_endpoint *
         if (n == 0)
                 return EPP_EFULL;
         *ret = s->work[picker->type->pick(picker, cy, s->work, n)];
-        ran(picker, cy, n, 1);
+        ran(picker, cy);
         return 0;
 }
 
@@ -177,7 +176,7 @@ epp_sched_run(struct epp_sched *s, const struct epp_request *req, size_t n,
                 .since_ns = begun };
         int r = cycle(s, &cy, n, ret);
 
-        if (begun) /* the last plugin's end is the cycle's */
+        if (s->clock_ns) /* the last plugin's end is the cycle's */
                 epp_hist_add(&s->timing.cycle, (double)(cy.since_ns - begun) / 1e9);
         return r;
 }
