@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "daemon/access.h"
 #include "daemon/admin.h"
 #include "daemon/conn.h"
 #include "daemon/lease.h"
@@ -39,6 +40,8 @@ struct eppd {
         struct epp_pool *pool;
         struct epp_sched *sched;
         struct epp_director director; /* holds the models */
+        struct access *access;        /* NULL: no access log */
+        struct access_stats access_stats;
         struct sources *sources; /* endpoints and objects from flags and files, or ... */
         struct watch *watch;     /* ... from an API server */
         struct lease *lease;     /* NULL: no election */
@@ -219,6 +222,23 @@ start_model(struct eppd *d)
         return start_source(d, key);
 }
 
+static bool
+start_access(struct eppd *d)
+{
+        struct epp_director *r = &d->director;
+        const char *path = d->opt.access_log;
+        int error = 0;
+
+        if (!*path)
+                return true;
+        if (access_new(d->base, path, d->log.json, &d->log, &d->access_stats, &d->access,
+                    &error) < 0)
+                return no_start("--access-log: cannot open %s: %s", path,
+                        error ? strerror(error) : "out of memory");
+        r->observer[r->n_observers++] = access_observer(d->access);
+        return true;
+}
+
 static const char *
 why_not(int r)
 {
@@ -349,6 +369,8 @@ on_hup(evutil_socket_t sig, short what, void *user)
         (void)sig, (void)what;
         if (d->sources)
                 sources_reload(d->sources);
+        if (d->access)
+                access_reopen(d->access);
 }
 
 static bool
@@ -382,6 +404,7 @@ finish(struct eppd *d)
         listener_free(d->grpc_health);
         admin_free(d->admin);
         metrics_free(d->metrics);
+        access_free(d->access); /* the ends of streams have been told */
         for (size_t i = 0; i < ARRAY_LEN(events); i++)
                 if (events[i])
                         event_free(events[i]);
@@ -426,7 +449,7 @@ main(int argc, char **argv)
         raise_limits();
         d.base = event_base_new();
         ok = d.base && epp_health_new(&d.health) == 0 && start_metrics(&d) && start_model(&d) &&
-             start_listeners(&d) && start_signals(&d);
+             start_access(&d) && start_listeners(&d) && start_signals(&d);
         if (ok) {
                 say_listening(&d);
                 loop_run(d.base);

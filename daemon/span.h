@@ -12,7 +12,7 @@
         X(GRPC_READ, "grpc_read", false) X(GRPC_WRITE, "grpc_write", false) \
         X(GRPC_TICK, "grpc_tick", false) X(SCRAPE, "scrape", true) \
         X(SCRAPE_TICK, "scrape_tick", true) X(API, "api", true) X(WATCH, "watch", true) \
-        X(ADMIN, "admin", true) X(FILES, "files", true)
+        X(ADMIN, "admin", true) X(FILES, "files", true) X(ACCESS, "access_log", true)
 
 enum span_kind {
 #define X(id, name, cpu) SPAN_##id,
