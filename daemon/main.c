@@ -306,7 +306,8 @@ start_listeners(struct eppd *d)
                         &d->grpc_health))
                 return false;
         d->pages = (struct pages){ .pool = d->pool, .director = &d->director, .health = d->health,
-                .h2 = &d->h2_stats, .streams = &d->stream_stats, .sources = &d->source_stats,
+                .h2 = &d->h2_stats, .streams = &d->stream_stats, .timing = &d->stream_timing,
+                .access = &d->access_stats, .sources = &d->source_stats,
                 .scrape = &d->scrape_stats, .scrapes = d->scrapes, .watch = d->watch,
                 .why = &d->why, .lease = d->lease, .opt = o, .files = d->sources,
                 .metrics = d->metrics };

@@ -2,6 +2,7 @@
 #ifndef EPPD_PAGES_H
 #define EPPD_PAGES_H
 
+#include "daemon/access.h"
 #include "daemon/admin.h"
 #include "daemon/lease.h"
 #include "daemon/scrape.h"
@@ -19,6 +20,8 @@ struct pages {
         const struct epp_health *health;
         const struct epp_h2_stats *h2;
         const struct epp_stream_stats *streams;
+        const struct epp_stream_timing *timing;
+        const struct access_stats *access;
         const struct sources_stats *sources;
         const struct scrape_stats *scrape;
         const struct scrapes *scrapes;

@@ -122,6 +122,53 @@ attempt(const struct pages *p, size_t i)
         return epp_series_attempts(p->director->series, &n)[i];
 }
 
+/* ---- time ---- */
+
+/* NULL: nothing was measured. */
+static const struct epp_hist *
+measured(const struct epp_hist *h)
+{
+        return h->bounds ? h : NULL;
+}
+
+static size_t
+timed(const struct pages *p)
+{
+        return p->director->sched ? epp_sched_timing(p->director->sched)->n : 0;
+}
+
+static const struct epp_timed *
+timed_plugin(const struct pages *p, size_t i)
+{
+        return &epp_sched_timing(p->director->sched)->plugin[i];
+}
+
+static const struct epp_hist *
+cycle_time(const struct pages *p)
+{
+        return p->director->sched ? &epp_sched_timing(p->director->sched)->cycle : NULL;
+}
+
+/* ---- rewrites ---- */
+
+static size_t
+rewrites(const struct pages *p)
+{
+        size_t n = 0;
+
+        if (p->director->series)
+                (void)epp_series_rewrites(p->director->series, &n);
+        return n;
+}
+
+static const struct epp_tally *
+rewrite(const struct pages *p, size_t i)
+{
+        size_t n;
+
+        return epp_series_rewrites(p->director->series, &n)[i];
+}
+
 /* ---- labels: a function for each of those in stat.def ---- */
 
 static struct epp_slice
@@ -258,6 +305,59 @@ static struct epp_slice
 picked_target(const struct stat_at *at)
 {
         return attempt(at->p, at->i)->target;
+}
+
+static struct epp_slice
+rewrite_name(const struct stat_at *at)
+{
+        return rewrite(at->p, at->i)->rewrite;
+}
+
+static struct epp_slice
+rewritten_name(const struct stat_at *at)
+{
+        return rewrite(at->p, at->i)->model;
+}
+
+static struct epp_slice
+rewritten_target(const struct stat_at *at)
+{
+        return rewrite(at->p, at->i)->to;
+}
+
+/* Where a plugin is called. */
+static struct epp_slice
+timed_point(const struct stat_at *at)
+{
+        static const char *const names[] = { [EPP_FILTER] = "Filter", [EPP_PICKER] = "Picker" };
+
+        return one_of(names, timed_plugin(at->p, at->i)->type->kind);
+}
+
+static struct epp_slice
+timed_type(const struct stat_at *at)
+{
+        return epp_slice_str(timed_plugin(at->p, at->i)->type->name);
+}
+
+static struct epp_slice
+grpc_code(const struct stat_at *at)
+{
+        return epp_slice_str(epp_grpc_code_name(at->i));
+}
+
+static struct epp_slice
+phase_name(const struct stat_at *at)
+{
+        static const char *const names[EPP_ABORTED_COUNT] = { "request", "waiting", "response" };
+
+        return one_of(names, at->i);
+}
+
+static struct epp_slice
+family_name(const struct stat_at *at)
+{
+        return epp_slice_str(scrape_family(at->i));
 }
 
 static struct epp_slice

@@ -23,7 +23,7 @@ YAML
 start_eppd --endpoints-file="$dir/endpoints.yaml" || exit 1
 page
 # Of cells, picks, loads, an API server and a Lease there is nothing to say yet.
-empty='request|response|tokens|running|time_per_output|attempts|average|std_dev|extract|_watch_|leader'
+empty='request|decisions|plugin_duration|scheduler_e2e|extproc|response|tokens|running|time_per_output|attempts|average|std_dev|extract|_watch_|leader'
 check "the page is the table" read_page
 check "nothing is missing that can be there" absent "" "$empty"
 check "names from files are escaped" same \
@@ -113,7 +113,7 @@ all_families() {
         start_envoy && get "http://127.0.0.1:$http/v1/chat/completions" -d "{$chat" &&
                 get "http://127.0.0.1:$http/v1/chat/completions" \
                         -d "{\"stream\":true,\"stream_options\":{\"include_usage\":true},$chat" || return 1
-        until_ok 5 ended && page && read_page && absent "" 'datalayer|cached|_watch_|leader|rest_'
+        until_ok 5 ended && page && read_page && absent "" 'datalayer|decisions|extproc|cached|_watch_|leader|rest_'
 }
 ended() { page && same 20302 "$(sum llm_d_epp_request_duration_seconds_count)"; }
 if [ -n "$envoy" ]; then
@@ -142,7 +142,7 @@ watched() { # with an API server: its families have samples
                 -d '{"metadata":{"name":"pool"},"spec":{"selector":{"matchLabels":{"app":"vllm"}},
                 "targetPorts":[{"number":9}]}}'
         get -o "$dir/null" -X POST "$kube/fake/pods?n=2"
-        until_ok 10 two_endpoints && page && read_page && absent "" "${empty%|_watch*}|leader" &&
+        until_ok 10 two_endpoints && page && read_page && absent "" "${empty%|_watch*}|leader|poll_errors|scrape_duration" &&
                 has 'eppd_watch_objects{kind="pods"} 2' &&
                 has 'eppd_watch_state{kind="pods",state="watch"} 1' &&
                 has 'llm_d_epp_ready_endpoints{name="pool"} 0' &&

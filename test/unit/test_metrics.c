@@ -5,6 +5,7 @@
 
 #include "daemon/metrics.h"
 #include "daemon/stat.h"
+#include "plugin/plugins.h"
 #include "unit.h"
 
 #define CLEAN "text/plain; version=0.0.4; charset=utf-8"
@@ -21,6 +22,8 @@ static struct {
         struct sources_stats sources;
         struct scrape_stats scrape;
         struct scrapes *scrapes;
+        struct epp_stream_timing timing;
+        struct access_stats access;
         struct pages pages;
         struct epp_buf text;     /* the last page */
         size_t pieces, largest, bytes, lines; /* of it */
@@ -34,6 +37,7 @@ world_end(void)
         metrics_free(w.pages.metrics);
         scrapes_free(w.scrapes);
         epp_series_free(w.director.series);
+        epp_sched_free(w.director.sched);
         epp_pool_free(w.director.pool);
         event_base_free(w.base);
         opt_fini(&w.opt);
@@ -56,7 +60,9 @@ world_begin(int n, const char *const *args)
         ck_assert_int_eq(scrapes_new(w.base, &w.opt, w.director.pool, &w.log, &w.scrape, &w.scrapes), 0);
         w.pages = (struct pages){ .pool = w.director.pool, .director = &w.director, .h2 = &w.h2,
                 .streams = &w.streams, .sources = &w.sources, .scrape = &w.scrape, .scrapes = w.scrapes,
-                .opt = &w.opt };
+                .timing = &w.timing, .access = &w.access, .opt = &w.opt };
+        epp_stream_timing_init(&w.timing, NULL);
+        ck_assert_int_eq(epp_sched_new(EPP_TREE_V03, &epp_thresholds_default, epp_plugins, 1, &w.director.sched), 0);
         ck_assert_int_eq(metrics_new(w.opt.metrics_generations, err, sizeof(err), &w.pages.metrics), 0);
 }
 #define WORLD(...) \
@@ -189,6 +195,26 @@ endpoint(const char *name, const char *addr, enum epp_load_state state, int64_t 
 }
 
 /* Traffic of every kind. */
+static uint64_t
+clock_ns(void)
+{
+        static uint64_t at;
+
+        return at += 1000000;
+}
+
+/* One decision of seven steps, each of 1 ms by that clock. */
+static void
+schedule(void)
+{
+        struct epp_request req = { .critical = true, .now = 1 };
+        struct epp_endpoint *got;
+
+        epp_sched_clock(w.director.sched, clock_ns);
+        *epp_sched_candidates(w.director.sched, 1) = *epp_pool_list(w.director.pool, &(size_t){ 0 });
+        ck_assert_int_eq(epp_sched_run(w.director.sched, &req, 1, &got), 0);
+}
+
 static void
 traffic(void)
 {
@@ -202,6 +228,14 @@ traffic(void)
         endpoint("three", "10.0.0.3:80", EPP_LOAD_STALE, 100, 1);
         epp_series_attempt(w.director.series, EPP_SLICE("t1"), EPP_SLICE("ns/one"), EPP_SLICE("80"));
         epp_series_attempt(w.director.series, EPP_SLICE("t1"), EPP_SLICE(""), EPP_SLICE(""));
+        epp_series_rewrite(w.director.series, EPP_SLICE("rw"), EPP_SLICE("m"), EPP_SLICE("t3"));
+        schedule();
+        epp_hist_add(&w.timing.request, 0.003);
+        epp_hist_add(&w.timing.response, 0.004);
+        epp_hist_add(&w.timing.stream, 0.005);
+        w.streams.begun = 7;
+        w.streams.ended = 5;
+        w.streams.code[1] = 2;
         w.scrape.result[FETCH_OK] = 100;
         w.scrape.result[FETCH_CONNECT] = 3;
         w.scrape.result[FETCH_TIMEOUT] = 4;
@@ -285,7 +319,7 @@ START_TEST(every_family_as_declared)
         const char *text;
 
         ck_assert_ptr_nonnull(f);
-        WORLD("--pool-name=pool");
+        WORLD("--pool-name=pool", "--enable-grpc-stream-metrics");
         traffic();
         text = page("");
         while (next_line(f, head, sizeof(head))) {
@@ -315,7 +349,7 @@ START_TEST(generations)
                 const char *text;
 
                 snprintf(flag, sizeof(flag), "--metrics-generations=%s", all[i]);
-                WORLD("--pool-name=pool", flag);
+                WORLD("--pool-name=pool", "--enable-grpc-stream-metrics", flag);
                 traffic();
                 text = page("");
                 rewind(f);
@@ -371,7 +405,7 @@ START_TEST(coarser_labels_are_sums)
 {
         const char *text;
 
-        WORLD("--pool-name=pool");
+        WORLD("--pool-name=pool", "--enable-grpc-stream-metrics");
         traffic();
         text = page("");
         wants(text, "llm_d_epp_request_total{fairness_id=\"a\",model_name=\"m\",priority=\"0\",target_model_name=\"t1\"}", 1);
@@ -446,7 +480,7 @@ START_TEST(averages)
         struct epp_endpoint *e;
         const char *text;
 
-        WORLD("--pool-name=pool");
+        WORLD("--pool-name=pool", "--enable-grpc-stream-metrics");
         traffic();
         text = page("");
         wants(text, "llm_d_epp_average_queue_size{name=\"pool\"}", 2.5);
@@ -488,11 +522,42 @@ START_TEST(stale_averages)
 }
 END_TEST
 
-START_TEST(attempts)
+/* Decisions by object, and time by plugin: a filter that did not run has none. */
+START_TEST(decisions)
 {
         const char *text;
 
         WORLD("--pool-name=pool");
+        traffic();
+        text = page("");
+        wants(text, "llm_d_epp_model_rewrite_decisions_total{model_name=\"m\",model_rewrite_name=\"rw\",target_model=\"t3\"}", 1);
+        wants(text, "llm_d_epp_scheduler_e2e_duration_seconds_bucket{le=\"0.005\"}", 0);
+        wants(text, "llm_d_epp_scheduler_e2e_duration_seconds_bucket{le=\"0.01\"}", 1);
+        wants(text, "llm_d_epp_scheduler_e2e_duration_seconds_sum", 0.006);
+        wants(text, "llm_d_epp_plugin_duration_seconds_sum{extension_point=\"Filter\",plugin_name=\"least-queue-filter\",plugin_type=\"least-queue-filter\"}", 0.001);
+        wants(text, "inference_extension_scheduler_plugin_duration_seconds_count{plugin_name=\"random-picker\",plugin_type=\"Picker\"}", 1);
+        wants_none(text, "capacity-filter");
+        wants_none(text, "decision-tree-filter");
+        wants_none(text, "extproc_stream"); /* only when asked for */
+        wants(text, "llm_d_epp_request_processing_duration_seconds_sum", 0.003);
+        wants(text, "llm_d_epp_response_processing_duration_seconds_sum", 0.004);
+        world_end();
+        WORLD("--enable-grpc-stream-metrics");
+        traffic();
+        text = page("");
+        wants(text, "llm_d_epp_extproc_streams_inflight", 2);
+        wants(text, "llm_d_epp_extproc_stream_duration_seconds_sum", 0.005);
+        wants(text, "llm_d_epp_extproc_streams_total{code=\"Canceled\"}", 2);
+        ck_assert_uint_eq(count(text, "extproc_streams_total{"), 1);
+        world_end();
+}
+END_TEST
+
+START_TEST(attempts)
+{
+        const char *text;
+
+        WORLD("--pool-name=pool", "--enable-grpc-stream-metrics");
         traffic();
         text = page("");
         wants(text, "llm_d_epp_scheduler_attempts_total{endpoint_name=\"one\",namespace=\"ns\",port=\"80\",status=\"success\",target_model_name=\"t1\"}", 1);
@@ -586,7 +651,7 @@ START_TEST(negotiation)
                 { "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited", false },
                 { ",;=,application/openmetrics-text;q=", false }, { "application/openmetrics-text-x", false } };
 
-        WORLD("--pool-name=pool");
+        WORLD("--pool-name=pool", "--enable-grpc-stream-metrics");
         for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
                 const char *text = page(rows[i].accept);
 
@@ -602,7 +667,7 @@ START_TEST(openmetrics)
 {
         const char *text, *bad;
 
-        WORLD("--pool-name=pool");
+        WORLD("--pool-name=pool", "--enable-grpc-stream-metrics");
         traffic();
         text = page("application/openmetrics-text");
         ck_assert_str_eq(text + strlen(text) - 6, "# EOF\n");
@@ -791,5 +856,5 @@ START_TEST(counts_agree_while_requests_run)
 END_TEST
 
 UNIT_MAIN("metrics", every_family_as_declared, generations, no_generation, bad_generations, coarser_labels_are_sums,
-        error_codes, without_fairness, averages, stale_averages, attempts, process, negotiation, openmetrics,
+        error_codes, without_fairness, averages, stale_averages, attempts, decisions, process, negotiation, openmetrics,
         no_empty_families, odd_names, two_thousand_models, pieces_are_short, counts_agree_while_requests_run)
