@@ -120,6 +120,7 @@ on_tick(evutil_socket_t fd, short what, void *user)
         epp_us now = span.wall;
 
         (void)fd, (void)what;
+        loop_late(l->next, now);
         l->next = 0;
         for (struct conn *c = l->conns, *next; c; c = next) {
                 next = c->next;

@@ -112,6 +112,24 @@ put_endpoint(struct dump *d, size_t i)
         return true;
 }
 
+/* What was counted under the model's name. */
+static void
+count_model(struct dump *d, struct epp_slice model, uint64_t *ret_requests, uint64_t *ret_errors)
+{
+        struct epp_cell *const *cells;
+        size_t n;
+
+        *ret_requests = *ret_errors = 0;
+        cells = epp_series_list(d->p->director->series, &n);
+        for (size_t i = 0; i < n; i++) {
+                if (!epp_slice_eq(cells[i]->labels.model, model))
+                        continue;
+                *ret_requests += cells[i]->requests;
+                for (size_t k = 0; k < EPP_FAIL_COUNT; k++)
+                        *ret_errors += cells[i]->failures[k];
+        }
+}
+
 static bool
 put_model(struct dump *d, size_t i)
 {
@@ -119,6 +137,7 @@ put_model(struct dump *d, size_t i)
         const struct epp_models *models = d->p->director->models; /* others by now, it may be */
         size_t all = epp_models_count(models);
         const struct epp_model *m;
+        uint64_t requests, errors;
 
         if (i == MODELS_MAX && all > i) {
                 PUT(d, "model", LOG_N("more", all - i));
@@ -127,9 +146,10 @@ put_model(struct dump *d, size_t i)
         if (i >= EPP_MIN(all, MODELS_MAX))
                 return false;
         m = epp_models_list(models)[i];
+        count_model(d, m->name, &requests, &errors);
         PUT(d, "model", LOG_S("name", m->name), LOG_T("criticality", criticality[m->criticality]),
-                LOG_N("targets", m->n_targets), LOG_N("requests", m->requests),
-                LOG_N("errors", m->errors));
+                LOG_N("targets", m->n_targets), LOG_N("requests", requests),
+                LOG_N("errors", errors));
         return true;
 }
 

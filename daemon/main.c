@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "daemon/access.h"
 #include "daemon/admin.h"
 #include "daemon/auth.h"
 #include "daemon/certs.h"
@@ -15,9 +16,11 @@
 #include "daemon/lease.h"
 #include "daemon/logs.h"
 #include "daemon/loop.h"
+#include "daemon/metrics.h"
 #include "daemon/opt.h"
 #include "daemon/pages.h"
 #include "daemon/scrape.h"
+#include "daemon/sink.h"
 #include "daemon/sources.h"
 #include "daemon/span.h"
 #include "daemon/systemd.h"
@@ -40,6 +43,8 @@ struct eppd {
         struct epp_pool *pool;
         struct epp_sched *sched;
         struct epp_director director; /* holds the models */
+        struct access *access;        /* NULL: no access log */
+        struct access_stats access_stats;
         struct sources *sources; /* endpoints and objects from flags and files, or ... */
         struct watch *watch;     /* ... from an API server */
         struct lease *lease;     /* NULL: no election */
@@ -48,6 +53,7 @@ struct eppd {
         struct scrape_stats scrape_stats;
         struct epp_health *health;
         struct epp_stream_stats stream_stats;
+        struct epp_stream_timing stream_timing;
         struct epp_stream_config stream;
         struct epp_rpc_handler handlers[1 + EPP_HEALTH_HANDLERS];
         struct epp_h2_stats h2_stats;
@@ -55,6 +61,7 @@ struct eppd {
         struct certs_stats certs_stats;
         struct dump *dump;
         struct listener *grpc, *grpc_health;
+        struct metrics *metrics;
         struct pages pages;
         struct auth *auth;
         struct admin *admin;
@@ -206,10 +213,31 @@ start_model(struct eppd *d)
                 .match = (enum epp_model_match)d->opt.model_match, .log = &d->log };
         if (epp_series_new(d->opt.metrics_values, key, &d->director.series) < 0)
                 return no_start("out of memory");
+        if (!d->opt.metrics_fairness)
+                epp_series_hide_fairness(d->director.series);
+        d->director.compat_errors = d->opt.compat_errors;
+        epp_sched_clock(d->sched, loop_ns);
         epp_rng_init(&d->director.ids, key); /* not from --seed: ids differ between runs */
         if (scrapes_new(d->base, &d->opt, d->pool, &d->log, &d->scrape_stats, &d->scrapes) < 0)
                 return no_start("out of memory");
         return start_source(d, key);
+}
+
+static bool
+start_access(struct eppd *d)
+{
+        struct epp_director *r = &d->director;
+        const char *path = d->opt.access_log;
+        int error = 0;
+
+        if (!*path)
+                return true;
+        if (access_new(d->base, path, d->log.json, &d->log, &d->access_stats, &d->access,
+                    &error) < 0)
+                return no_start("--access-log: cannot open %s: %s", path,
+                        error ? strerror(error) : "out of memory");
+        r->observer[r->n_observers++] = access_observer(d->access);
+        return true;
 }
 
 /* <r> of listening on <port>, which <flag> sets: true when it went well. */
@@ -302,6 +330,22 @@ start_admin(struct eppd *d)
         return listens(d, "metrics-port", cfg.port, admin_new(d->base, &cfg, &d->admin));
 }
 
+/* Flags whose values are only looked at here; before anything is started. */
+static bool
+start_metrics(struct eppd *d)
+{
+        char err[256];
+
+        switch (metrics_new(d->opt.metrics_generations, err, sizeof(err), &d->metrics)) {
+        case 0:
+                return true;
+        case EPP_EINVAL:
+                return no_start("--metrics-generations: %s", err);
+        default:
+                return no_start("out of memory");
+        }
+}
+
 static bool
 start_listeners(struct eppd *d)
 {
@@ -318,6 +362,7 @@ start_listeners(struct eppd *d)
         if (o->secure_serving && !start_certs(d, &tls, &d->grpc_certs))
                 return false;
         grpc.tls = d->grpc_certs ? certs_tls(d->grpc_certs) : NULL;
+        epp_stream_timing_init(&d->stream_timing, loop_ns);
         d->stream = (struct epp_stream_config){ .decider = epp_director_decider(&d->director),
                 .hint_key = epp_slice_str(o->hint_key),
                 .hint_ns = epp_slice_str(o->hint_namespace),
@@ -327,7 +372,8 @@ start_listeners(struct eppd *d)
                 .default_mode = (enum epp_body_mode)o->default_body_mode,
                 .response_marker = o->response_marker,
                 .strip_control = o->strip_control,
-                .stats = &d->stream_stats };
+                .stats = &d->stream_stats,
+                .timing = &d->stream_timing };
         d->handlers[0] = epp_stream_handler(&d->stream, max);
         epp_health_handlers(d->health, d->handlers + 1);
         if (o->ha_election)
@@ -335,9 +381,12 @@ start_listeners(struct eppd *d)
         if (!listen_on(d, "grpc-port", &grpc, &d->grpc) ||
                 !listen_on(d, "grpc-health-port", &probes, &d->grpc_health) || !start_guards(d))
                 return false;
-        d->pages = (struct pages){ d->pool, &d->director, d->health, &d->h2_stats,
-                &d->stream_stats, &d->source_stats, &d->scrape_stats, d->scrapes, d->watch,
-                &d->why, d->lease, auth_stats(d->auth), &d->certs_stats };
+        d->pages = (struct pages){ .pool = d->pool, .director = &d->director, .health = d->health,
+                .h2 = &d->h2_stats, .streams = &d->stream_stats, .timing = &d->stream_timing,
+                .access = &d->access_stats, .sources = &d->source_stats,
+                .scrape = &d->scrape_stats, .scrapes = d->scrapes, .watch = d->watch,
+                .why = &d->why, .lease = d->lease, .auth = auth_stats(d->auth),
+                .certs = &d->certs_stats, .opt = o, .files = d->sources, .metrics = d->metrics };
         return start_admin(d);
 }
 
@@ -403,6 +452,8 @@ on_hup(evutil_socket_t sig, short what, void *user)
                 sources_reload(d->sources);
         certs_reload(d->grpc_certs);
         certs_reload(d->metrics_certs);
+        if (d->access)
+                access_reopen(d->access);
         systemd_ready();
 }
 
@@ -455,6 +506,8 @@ finish(struct eppd *d)
         admin_free(d->admin);
         auth_free(d->auth);
         dump_free(d->dump);
+        metrics_free(d->metrics);
+        access_free(d->access); /* the ends of streams have been told */
         for (size_t i = 0; i < ARRAY_LEN(events); i++)
                 if (events[i])
                         event_free(events[i]);
@@ -470,6 +523,7 @@ finish(struct eppd *d)
         certs_free(d->grpc_certs);
         certs_free(d->metrics_certs);
         systemd_end();
+        logs_fini();
         if (d->base)
                 event_base_free(d->base);
         opt_fini(&d->opt);
@@ -506,10 +560,11 @@ main(int argc, char **argv)
         raise_limits();
         d.base = event_base_new();
         ok = d.base && logs_run(d.base) == 0 && epp_health_new(&d.health) == 0 &&
-             start_systemd(&d) && start_model(&d) && start_listeners(&d) && start_signals(&d);
+             start_systemd(&d) && start_metrics(&d) && start_model(&d) && start_access(&d) &&
+             start_listeners(&d) && start_signals(&d);
         if (ok) {
                 say_listening(&d);
-                event_base_dispatch(d.base);
+                loop_run(d.base);
                 epp_log(&d.log, EPP_LOG_INFO, "end", LOG_N("requests", d.director.stats.requests));
         }
         finish(&d);

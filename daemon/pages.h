@@ -2,6 +2,7 @@
 #ifndef EPPD_PAGES_H
 #define EPPD_PAGES_H
 
+#include "daemon/access.h"
 #include "daemon/admin.h"
 #include "daemon/auth.h"
 #include "daemon/certs.h"
@@ -13,12 +14,16 @@
 #include "serve/director.h"
 #include "serve/health.h"
 
+struct metrics;
+
 struct pages {
         const struct epp_pool *pool;
         const struct epp_director *director;
         const struct epp_health *health;
         const struct epp_h2_stats *h2;
         const struct epp_stream_stats *streams;
+        const struct epp_stream_timing *timing;
+        const struct access_stats *access;
         const struct sources_stats *sources;
         const struct scrape_stats *scrape;
         const struct scrapes *scrapes;
@@ -27,6 +32,9 @@ struct pages {
         const struct lease *lease; /* NULL: no election */
         const struct auth_stats *auth;
         const struct certs_stats *certs;
+        const struct opt *opt;
+        const struct sources *files;    /* NULL: the API server is the source */
+        struct metrics *metrics;        /* what stays between pages of them */
 };
 
 #define PAGES 3

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -73,6 +74,21 @@ put(const struct sink *s, const char *p, size_t n)
                 return 0;
         r = s->socket ? send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) : write(s->fd, p, n);
         return r > 0 ? (size_t)r : 0;
+}
+
+size_t
+sink_write(struct sink *s, struct epp_slice bytes)
+{
+        size_t done = 0, n;
+
+        while (done < bytes.n) {
+                n = bytes.n - done;
+                n = put(s, bytes.p + done, s->ask ? EPP_MIN(n, (size_t)PIPE_BUF) : n);
+                if (n == 0)
+                        break;
+                done += n;
+        }
+        return done;
 }
 
 bool

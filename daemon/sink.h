@@ -31,6 +31,9 @@ EPP_MUSTUSE int sink_open(struct sink *s, const char *path);
 void sink_on(struct sink *s, int fd);
 /* One line, newline included; copied where it cannot be written at once. False: dropped. */
 bool sink_put(struct sink *s, struct epp_slice line);
+/* For callers that gather lines themselves, and then use nothing else: how many of <bytes> went out
+ * at once, which may be 0 and may end within a line. */
+size_t sink_write(struct sink *s, struct epp_slice bytes);
 /* The rest of a line, if there is room; true when nothing is left to write. */
 bool sink_flush(struct sink *s);
 /* Tries once to write the rest and closes what sink_open opened; lines from here on are lost. */

@@ -33,6 +33,7 @@ struct sources {
         struct filewatch *files; /* NULL: there are none */
         const char **paths;
         struct text *good;
+        char *pool;        /* the name in force, or NULL */
         bool starting;     /* mistakes go to stderr, each on its line */
         uint64_t mistakes; /* else they are gathered for one log line */
         char why[512];
@@ -215,6 +216,8 @@ take_models(struct sources *s, struct reading *r, struct epp_models *models, str
         if (!epp_objects_named(r->objects) && epp_models_count(models) == 0)
                 epp_log(s->log, EPP_LOG_WARN, "no_pool", LOG_S("pool", pool),
                         LOG_T("why", "no object is or names this pool: see --pool-name"));
+        free(s->pool);
+        s->pool = strndup(pool.n ? pool.p : "", pool.n);
         epp_models_free(s->director->models);
         s->director->models = models;
         texts_free(s->good);
@@ -408,6 +411,12 @@ sources_new(struct event_base *base, const struct opt *o, struct epp_director *d
         return r;
 }
 
+const char *
+sources_pool(const struct sources *s)
+{
+        return s->pool ? s->pool : "";
+}
+
 void
 sources_free(struct sources *s)
 {
@@ -416,5 +425,6 @@ sources_free(struct sources *s)
         filewatch_free(s->files);
         free(s->paths);
         texts_free(s->good);
+        free(s->pool);
         free(s);
 }

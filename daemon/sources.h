@@ -22,6 +22,8 @@ EPP_MUSTUSE int sources_new(struct event_base *base, const struct opt *o, struct
         struct sources **ret);
 /* Reads all files again now (SIGHUP). */
 void sources_reload(struct sources *s);
+/* The pool that the objects are of, lent until the next reload; empty when none is named. */
+const char *sources_pool(const struct sources *s);
 /* Accepts NULL. */
 void sources_free(struct sources *s);
 

@@ -42,13 +42,15 @@ struct epp_log {
 
 struct epp_log_field {
         const char *key;
-        enum { EPP_LOG_TEXT, EPP_LOG_INT } kind;
+        enum { EPP_LOG_TEXT, EPP_LOG_INT, EPP_LOG_MILLI } kind;
         struct epp_slice text;
         int64_t number;
 };
 #define LOG_S(k, slice) ((struct epp_log_field){ k, EPP_LOG_TEXT, slice, 0 })
 #define LOG_T(k, str) ((struct epp_log_field){ k, EPP_LOG_TEXT, epp_slice_str(str), 0 })
 #define LOG_N(k, n) ((struct epp_log_field){ k, EPP_LOG_INT, { NULL, 0 }, (int64_t)(n) })
+/* <n> thousandths, written with a point: milliseconds out of microseconds. */
+#define LOG_MILLI(k, n) ((struct epp_log_field){ k, EPP_LOG_MILLI, { NULL, 0 }, (int64_t)(n) })
 
 /* Writes the line of event <ev>, a literal, unless the limit swallows it. Text is quoted where it
  * needs to be; a line is cut at 2 KiB. */

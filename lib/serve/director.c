@@ -70,7 +70,7 @@ static void
 tell_ended(struct epp_director *d, const struct epp_record *r)
 {
         if (d->series)
-                epp_account_ended(d->series, r);
+                epp_account_ended(r, d->compat_errors);
         for (size_t i = 0; i < d->n_observers; i++)
                 if (d->observer[i].ended)
                         d->observer[i].ended(d->observer[i].ctx, r);
@@ -204,6 +204,7 @@ match_model(struct epp_director *d, const struct epp_ask *ask, struct epp_reques
         }
         m = find_model(d, ask, req);
         r->named = m && epp_slice_eq(m->name, req->model);
+        r->target_named = r->named;
         if (required_now(d) && !m) {
                 refuse(d, v, EPP_FAIL_NOT_FOUND,
                         "no InferenceModel is named \"" SLICE_FMT "\" in this pool",
@@ -217,12 +218,13 @@ match_model(struct epp_director *d, const struct epp_ask *ask, struct epp_reques
                         SLICE_ARG(shorten(req->model, NAME_SHOWN)));
                 return false;
         }
-        if (m)
-                m->requests++;
-        if (t)
+        if (t) {
                 req->target = t->name;
-        else if (!m && ask->rewrite.n)
+                r->target_named = true;
+                r->rewrite = m->source;
+        } else if (!m && ask->rewrite.n) {
                 req->target = ask->rewrite;
+        }
         req->target_hash = t ? t->name_hash : XXH3_64bits(req->target.p, req->target.n);
         v->model = req->target;
         v->rename = must_rename(ask, req, m != NULL || ask->rewrite.n);
@@ -292,6 +294,7 @@ ticket_new(const struct epp_record *r)
         t->record = *r;
         t->record.trace = NULL;
         t->record.text = NULL;
+        t->record.rewrite = epp_slice(NULL, 0);
         t->record.id = append(&at, r->id);
         t->record.model = append(&at, r->model);
         t->record.target = append(&at, r->target);
@@ -350,6 +353,7 @@ choose(struct epp_director *d, const struct epp_ask *ask, struct epp_request *re
                         "failed to find endpoint candidates for serving the request");
                 return NULL;
         }
+        r->scheduled = true;
         if (epp_sched_run(d->sched, req, n, &chosen) < 0) {
                 refuse(d, v, EPP_FAIL_EXHAUSTED, "system saturated, non-critical request dropped");
                 return NULL;
@@ -462,7 +466,7 @@ stray(void *ctx, const struct epp_outcome *o)
         struct epp_director *d = ctx;
 
         if (d->series)
-                epp_account_stray(d->series, o);
+                epp_account_stray(d->series, o, d->compat_errors);
 }
 
 struct epp_decider

@@ -267,6 +267,12 @@ epp_rpc_finish(struct epp_rpc *rpc, int code, struct epp_slice text)
         finish_http(rpc, "200", code, text);
 }
 
+int
+epp_rpc_code(const struct epp_rpc *rpc)
+{
+        return rpc->finished ? rpc->code : 1;
+}
+
 static void
 rpc_free(struct epp_rpc *rpc)
 {

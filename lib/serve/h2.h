@@ -82,5 +82,7 @@ void epp_rpc_wake(struct epp_rpc *rpc, epp_us at);
 EPP_MUSTUSE int epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n);
 /* Ends the call after what is queued, with gRPC <code> and <text> (copied, may be empty). */
 void epp_rpc_finish(struct epp_rpc *rpc, int code, struct epp_slice text);
+/* The gRPC code it was ended with; 1 (CANCELLED): the peer has ended it, or will have. */
+int epp_rpc_code(const struct epp_rpc *rpc);
 
 #endif

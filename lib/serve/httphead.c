@@ -103,7 +103,8 @@ static int
 first_line(struct epp_httphead *h, struct epp_slice line, bool *ret_known)
 {
         struct epp_slice method = epp_slice_cut(&line, ' '), target = epp_slice_cut(&line, ' ');
-        int r = is_token(method) ? read_version(h, line) : refuse(h, 400, "not an HTTP/1.x request");
+        int r = is_token(method) ? read_version(h, line)
+                                 : refuse(h, 400, "not an HTTP/1.x request");
 
         if (r < 0)
                 return r;

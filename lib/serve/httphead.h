@@ -15,7 +15,7 @@
 struct epp_httphead {
         struct epp_slice path;          /* as it came: begins with '/', nothing is decoded */
         struct epp_slice query;         /* behind '?', as it came */
-        struct epp_slice accept;        /* Accept headers joined by commas; more than fit: dropped */
+        struct epp_slice accept;        /* Accept headers joined by commas, as far as they fit */
         struct epp_slice authorization; /* p NULL: there was none */
         struct epp_slice host;          /* p NULL: there was none, which is fine */
         bool head;                      /* HEAD, else GET */

@@ -14,7 +14,9 @@ struct epp_record {
         struct epp_slice endpoint, addr; /* name in the pool, ip:port */
         int32_t priority;
         bool critical;
-        bool named;                      /* by an InferenceModel or a rewrite */
+        bool named, target_named;        /* by the operator: the model, the target */
+        struct epp_slice rewrite;        /* decided only: the InferenceModelRewrite that did it */
+        bool scheduled;                  /* a cycle ran */
         size_t request_bytes;            /* of the body as it was shown to us */
         epp_us begun, decided;           /* when the stream began; when it was decided */
         int http;                        /* 0: routed; else the code of the refusal */

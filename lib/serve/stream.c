@@ -82,6 +82,9 @@ struct stream {
         bool ticket;
         bool stray;            /* a response without a pick */
         bool nomem;            /* something of the request was lost: it must not be decided */
+        bool handled;          /* the request was, in the message at hand: to be measured */
+        uint64_t spent_ns;     /* on messages of a streamed response */
+        epp_us response_at, response_over; /* its first and last message; 0: not yet */
         epp_us now;
 };
 
@@ -221,6 +224,7 @@ fail(struct stream *s, int http, const char *text, const char *reason)
 {
         struct epp_ask ask = question(s);
 
+        s->handled = true;
         if (s->cfg->decider.failed)
                 s->cfg->decider.failed(s->cfg->decider.ctx, &ask, http, text);
         refuse(s, http, text, reason);
@@ -266,6 +270,7 @@ decide(struct stream *s, bool with_body)
         struct epp_ask ask = question(s);
 
         ask.has_body = with_body;
+        s->handled = true;
         epp_rpc_wake(s->rpc, 0);
         s->cfg->decider.decide(s->cfg->decider.ctx, &ask, &s->verdict);
         s->ticket = s->verdict.ticket != NULL;
@@ -682,6 +687,7 @@ static void
 response_end(struct stream *s)
 {
         s->response_ended = true;
+        s->response_over = s->now;
         release(s, true);
 }
 
@@ -691,6 +697,7 @@ begin_response(struct stream *s)
 {
         epp_response_begin(&s->response);
         s->response_begun = true;
+        s->response_at = s->now;
         s->stray = !s->ticket;
         epp_rpc_wake(s->rpc, 0);
         if (s->phase == PHASE_BODY)
@@ -750,6 +757,53 @@ response_trailers(struct stream *s)
         response_end(s);
 }
 
+/* ---- time ---- */
+
+void
+epp_stream_timing_init(struct epp_stream_timing *t, uint64_t (*clock_ns)(void))
+{
+        *t = (struct epp_stream_timing){ .clock_ns = clock_ns };
+        EPP_HIST_INIT(t, request, RQP);
+        EPP_HIST_INIT(t, response, RSP);
+        EPP_HIST_INIT(t, stream, STR);
+}
+
+/* A message has been handled. The clock is read once, and only where somebody asks: behind the
+ * message that was decided, and behind those of streamed responses. Of several in one turn each
+ * begins where the one before it was measured. */
+static void
+measure(struct stream *s)
+{
+        struct epp_stream_timing *t = s->cfg->timing;
+        bool streamed = s->response_begun && s->response.kind == EPP_BODY_SSE;
+        uint64_t begin, end;
+
+        if (!t || (!streamed && !s->handled))
+                return;
+        end = t->clock_ns();
+        begin = EPP_MAX((uint64_t)s->now * 1000, t->mark_ns);
+        t->mark_ns = end;
+        if (streamed && end > begin)
+                s->spent_ns += end - begin;
+        if (s->handled)
+                epp_hist_add(&t->request, ((double)end / 1e3 - (double)s->begun) / 1e6);
+        s->handled = false;
+}
+
+static void
+measure_end(struct stream *s)
+{
+        struct epp_stream_timing *t = s->cfg->timing;
+        epp_us over = s->response_over ? s->response_over : s->now;
+
+        if (!t)
+                return;
+        epp_hist_add(&t->stream, (double)(s->now - s->begun) / 1e6);
+        if (s->response_begun)
+                epp_hist_add(&t->response, s->response.kind == EPP_BODY_SSE
+                        ? (double)s->spent_ns / 1e9 : (double)(over - s->response_at) / 1e6);
+}
+
 /* ---- one message ---- */
 
 static void
@@ -807,6 +861,7 @@ on_message(void *user, struct epp_slice msg, epp_us now)
                 s->cfg->stats->ignored++;
                 break;
         }
+        measure(s);
 }
 
 static bool
@@ -819,6 +874,7 @@ on_too_big(void *user, size_t n, epp_us now)
         if (!s->began || s->phase == PHASE_ENDED)
                 return false;
         too_large(s);
+        measure(s);
         return true;
 }
 
@@ -834,11 +890,13 @@ on_wake(void *user, epp_us now)
                 return;
         if (s->mode == EPP_MODE_STREAMED) {
                 complete_body(s, false, false);
-                return;
+        } else {
+                s->cfg->stats->timeouts++;
+                fail(s, 408,
+                        "inference error: BadRequest - the request body did not arrive in time",
+                        NULL);
         }
-        s->cfg->stats->timeouts++;
-        fail(s, 408, "inference error: BadRequest - the request body did not arrive in time",
-                NULL);
+        measure(s);
 }
 
 static void
@@ -851,6 +909,22 @@ on_half_close(void *user, epp_us now)
         epp_rpc_finish(s->rpc, 0, EPP_SLICE(""));
 }
 
+/* What the end of the stream cut off, if anything. */
+static void
+count_end(struct stream *s, bool natural)
+{
+        struct epp_stream_stats *c = s->cfg->stats;
+        bool cut = !natural && (s->ticket || s->stray);
+
+        c->ended++;
+        c->disconnected += s->ticket && !natural;
+        c->code[epp_rpc_code(s->rpc)]++;
+        if (s->phase == PHASE_BODY)
+                c->aborted[EPP_ABORTED_REQUEST]++;
+        else if (cut)
+                c->aborted[s->response_begun ? EPP_ABORTED_RESPONSE : EPP_ABORTED_WAITING]++;
+}
+
 static void
 on_closed(void *user, epp_us now)
 {
@@ -861,10 +935,9 @@ on_closed(void *user, epp_us now)
                                          : s->half_closed || s->response_mode == EPP_MODE_NONE;
 
         s->now = now;
-        if (s->ticket && !natural)
-                s->cfg->stats->disconnected++;
+        count_end(s, natural);
+        measure_end(s);
         release(s, natural && (s->response_begun || s->half_closed));
-        s->cfg->stats->ended++;
         drop_body(s);
         epp_buf_fini(&s->subset);
         for (size_t i = 0; i < KEPT_COUNT; i++)

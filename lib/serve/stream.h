@@ -4,6 +4,7 @@
 #ifndef EPP_STREAM_H
 #define EPP_STREAM_H
 
+#include "base/hist.h"
 #include "serve/dialect.h"
 #include "serve/h2.h"
 #include "serve/response.h"
@@ -51,11 +52,31 @@ struct epp_decider {
         void (*stray)(void *ctx, const struct epp_outcome *o);
 };
 
+/* Where an exchange was when its stream ended too early. */
+enum epp_aborted {
+        EPP_ABORTED_REQUEST, /* its body was coming */
+        EPP_ABORTED_WAITING, /* routed; no response was seen */
+        EPP_ABORTED_RESPONSE,
+        EPP_ABORTED_COUNT
+};
+
 struct epp_stream_stats {
         uint64_t begun, ended, routed, refused, ignored, disconnected;
         uint64_t too_large, timeouts, crowded; /* refused without a question: 413, 408, 503 */
         uint64_t held_bytes; /* of request bodies, now */
+        uint64_t code[EPP_GRPC_CODES];       /* of ended ones; CANCELLED: the peer went away */
+        uint64_t aborted[EPP_ABORTED_COUNT]; /* exchanges that did not come to their end */
 };
+
+/* How long streams take, seconds. */
+struct epp_stream_timing {
+        uint64_t (*clock_ns)(void); /* of the clock that every `now` is read from */
+        uint64_t mark_ns;           /* when it was read last */
+        EPP_HIST(request, RQP);     /* from the begin until the request was handled or refused */
+        EPP_HIST(response, RSP);    /* streamed: all handling of its messages; else: its length */
+        EPP_HIST(stream, STR);      /* from begin to end */
+};
+void epp_stream_timing_init(struct epp_stream_timing *t, uint64_t (*clock_ns)(void));
 
 /* Limits of 0 are none. */
 struct epp_stream_config {
@@ -68,6 +89,7 @@ struct epp_stream_config {
         bool response_marker;
         bool strip_control;                  /* control headers do not reach the model server */
         struct epp_stream_stats *stats;
+        struct epp_stream_timing *timing;    /* NULL: not measured */
 };
 
 /* The handler of ExternalProcessor/Process; <cfg> is borrowed for its life. */

@@ -44,7 +44,7 @@ check "and the streams go on" same 6 "$(of a eppd_streams)"
 touch "$dir/stop"
 finished() { same '6 6' "$(cat "$dir"/stream.* | grep -c '^done') $(cat "$dir"/stream.* | grep -c '^closed')"; }
 check "to their own ends, behind which the connections are closed" until_ok 5 finished
-check "each is counted" same '6 0' "$(of a eppd_grpc_aged_connections_total) $(of a eppd_grpc_connections)"
+check "each is counted" same '6 0' "$(of a eppd_grpc_aged_connections_total) $(of a eppd_grpc_open_connections)"
 check "eppd ends well" stop "$a_pid"
 
 envoy=$(sh test/it/envoy.sh get) || {

@@ -48,6 +48,9 @@ world_init(struct world *w)
         w->handler = epp_stream_handler(&w->cfg, BODY_MAX + 65536);
         if (r < 0)
                 return r;
+        r = ARMED(epp_series_new(20, 1, &w->director.series));
+        if (r < 0)
+                return r;
         epp_pool_on_remove(w->pool, on_remove, w);
         return world_scheduler(w, EPP_TREE_V03, &epp_thresholds_default, 1);
 }
@@ -59,6 +62,7 @@ world_fini(struct world *w)
         epp_pool_free(w->pool);
         epp_models_free(w->models);
         epp_sched_free(w->sched);
+        epp_series_free(w->director.series);
         epp_buf_fini(&w->objects);
         for (struct server *s = w->servers, *next; s; s = next) {
                 next = s->next;

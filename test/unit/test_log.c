@@ -1,4 +1,6 @@
 /* test_log.c - one event is one line, whatever the text holds. */
+#include <jansson.h>
+
 #include "base/log.h"
 #include "base/status.h"
 #include "unit.h"
@@ -47,6 +49,59 @@ START_TEST(cut)
         epp_log(&l, EPP_LOG_INFO, "x", LOG_S("k", epp_slice(big, sizeof(big))));
         ck_assert_uint_lt(strlen(last), 2048);
         ck_assert_str_eq(last + strlen(last) - 1, "\n");
+}
+END_TEST
+
+/* Numbers as printf has them; thousandths with a point. */
+START_TEST(numbers)
+{
+        static const struct {
+                int64_t n;
+                const char *whole, *milli;
+        } rows[] = { { 0, "0", "0.000" }, { 7, "7", "0.007" }, { 1000, "1000", "1.000" },
+                { 12345, "12345", "12.345" }, { -5, "-5", "-0.005" },
+                { -98765, "-98765", "-98.765" },
+                { INT64_MAX, "9223372036854775807", "9223372036854775.807" },
+                { INT64_MIN, "-9223372036854775808", "-9223372036854775.808" } };
+        struct epp_log l = { EPP_LOG_INFO, false, sink, NULL, wall, NULL };
+        char want[200];
+
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                epp_log(&l, EPP_LOG_INFO, "x", LOG_N("n", rows[i].n), LOG_MILLI("m", rows[i].n));
+                snprintf(want, sizeof(want), "ev=x n=%s m=%s\n", rows[i].whole, rows[i].milli);
+                ck_assert_str_eq(strstr(last, "ev="), want);
+        }
+}
+END_TEST
+
+/* A line is JSON and UTF-8 whatever is in it, and however long. */
+START_TEST(always_json)
+{
+        static const char *const parts[] = { "a", "\"", "\\", "\xff", "\xc3", "\xc3\xa9", "\n", "\x7f",
+                "\xf0\x9f\x98\x80", "\xed\xa0\x80" };
+        struct epp_log l = { EPP_LOG_INFO, true, sink, NULL, wall, NULL };
+        static char big[6000];
+
+        for (size_t part = 0; part < ARRAY_LEN(parts); part++) {
+                size_t one = strlen(parts[part]);
+
+                for (size_t n = 0; n < 3000; n += 1 + n / 50) {
+                        size_t len = 0;
+                        json_t *doc;
+
+                        while (len < n)
+                                memcpy(big + len, parts[part], one), len += one;
+                        epp_log(&l, EPP_LOG_INFO, "x", LOG_S("key", epp_slice(big, len)),
+                                LOG_S("more", epp_slice(big, len)), LOG_N("n", 7),
+                                LOG_T("end", "yes"));
+                        ck_assert_uint_lt(strlen(last), 2048);
+                        doc = json_loads(last, 0, NULL);
+                        ck_assert_msg(doc != NULL, "%s", last);
+                        ck_assert(json_string_length(json_object_get(doc, "key")) >=
+                                EPP_MIN(n, (size_t)300));
+                        json_decref(doc);
+                }
+        }
 }
 END_TEST
 
@@ -153,4 +208,4 @@ START_TEST(many_words)
 }
 END_TEST
 
-UNIT_MAIN("log", lines, cut, levels, swallows, clock_steps, many_words)
+UNIT_MAIN("log", lines, cut, numbers, always_json, levels, swallows, clock_steps, many_words)

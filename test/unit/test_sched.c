@@ -373,6 +373,58 @@ START_TEST(no_page_is_no_room)
 }
 END_TEST
 
+static uint64_t clock_at;
+
+static uint64_t
+clock_ns(void)
+{
+        return clock_at += 3000;
+}
+
+/* Every cycle has its time, and so has every plugin in it under its type: together they are the
+ * cycle's. A branch has none, and no clock is read where none was given. */
+START_TEST(timing)
+{
+        struct epp_request req = { .critical = true };
+        struct epp_endpoint e = { .load = { .at = 1, .waiting = 1000 } }, *got;
+        const struct epp_timing *t;
+        uint64_t runs = 0;
+        double sum = 0;
+        struct epp_sched *s;
+
+        ck_assert_int_eq(epp_sched_new(EPP_TREE_V03, &epp_thresholds_default, epp_plugins, 1, &s),
+                0);
+        t = epp_sched_timing(s);
+        for (int i = 0; i < 3; i++) {
+                *epp_sched_candidates(s, 1) = &e;
+                ck_assert_int_eq(epp_sched_run(s, &req, 1, &got), 0);
+                epp_sched_clock(s, clock_ns); /* from the second on */
+        }
+        req.critical = false;
+        *epp_sched_candidates(s, 1) = &e;
+        ck_assert_int_eq(epp_sched_run(s, &req, 1, &got), EPP_EFULL);
+        ck_assert_uint_eq(epp_hist_count(&t->cycle), 3);
+        /* criticality, low queue, least queue, LoRA, KV, picker; criticality, capacity */
+        for (size_t i = 0; i < t->n; i++) {
+                uint64_t n = epp_hist_count(&t->plugin[i].spent);
+
+                ck_assert_ptr_ne(t->plugin[i].type, &epp_filter_decision_tree);
+                ck_assert_uint_eq(n, t->plugin[i].type == &epp_filter_criticality ? 3
+                        : t->plugin[i].type == &epp_filter_capacity ? 1 : 2);
+                for (size_t k = 0; k < i; k++)
+                        ck_assert_ptr_ne(t->plugin[i].type, t->plugin[k].type);
+                runs += n;
+                sum += t->plugin[i].spent.sum;
+        }
+        ck_assert_uint_eq(t->n, 7);
+        ck_assert_uint_eq(runs, 2 * 6 + 2);
+        ck_assert(sum > t->cycle.sum - 1e-12 && sum < t->cycle.sum + 1e-12);
+        ck_assert(sum > 14 * 3e-6 - 1e-12 && sum < 14 * 3e-6 + 1e-12);
+        ck_assert_uint_eq(clock_at, (14 + 3) * 3000);
+        epp_sched_free(s);
+}
+END_TEST
+
 /* A table without one of the types cannot make a scheduler. */
 START_TEST(unknown_plugin)
 {
@@ -429,4 +481,5 @@ START_TEST(bands)
 END_TEST
 
 UNIT_MAIN("sched", worked_example, node_cases, band_cases, lora_draw, thresholds,
-        no_page_is_no_room, unknown_plugin, never_scraped, bands)
+        no_page_is_no_room, unknown_plugin, never_scraped, bands,
+        timing)

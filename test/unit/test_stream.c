@@ -1049,6 +1049,138 @@ START_TEST(usage)
 }
 END_TEST
 
+#define SSE_HEAD \
+        EPP_SLICE("\x1a\x25\x0a\x23\x0a\x21\x0a\x0c" \
+                  "content-type\x1a\x11" \
+                  "text/event-stream")
+
+static unsigned clock_read;
+static uint64_t clock_step; /* ns: so much later than the message is each further reading */
+
+static uint64_t
+clock_ns(void)
+{
+        return (uint64_t)w.now * 1000 + ++clock_read * clock_step;
+}
+
+static void
+near(double got, double want)
+{
+        ck_assert_msg(got > want - 1e-12 && got < want + 1e-12, "%.12f, wanted %.12f", got, want);
+}
+
+/* Requests from the stream's begin to their handling; streamed responses by the work they took,
+ * others by their length; the clock is read for the request and for messages of streamed responses,
+ * once each. */
+START_TEST(timing)
+{
+        static const struct {
+                bool sse;
+                const char *before, *after; /* the response's head */
+                unsigned reads, request, response;
+                double request_us, response_us;
+        } cases[] = {
+                { false, "c44 @7 G.", "@5 bxxx @6 byyy. @9 /", 1, 1, 1, 7001, 11000 },
+                { true, "c44 @7 G.", "@5 bxxx @6 byyy. @9 /", 4, 1, 1, 7001, 1 + 3 + 4 },
+                { true, "c44 H @3 B{} @4 B.", "", 2, 1, 1, 7001, 1 },
+                { false, "c44 H @3 B{} @4 B.", "@5 bxx @20 !", 1, 1, 1, 7001, 25000 },
+                { true, "c44 H @3 B{} @4 B.", "@5 bxx !", 3, 1, 1, 7001, 1 + 3 },
+                { false, "c44 H @3 B{}", NULL, 0, 0, 0, 0, 0 },
+                { false, "c44 /", NULL, 0, 0, 0, 0, 0 },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+                struct epp_stream_timing t;
+                epp_us begun;
+                int32_t id;
+
+                world_fini();
+                world_init();
+                epp_stream_timing_init(&t, clock_ns);
+                w.cfg.timing = &t;
+                w.now = begun = 5000000;
+                clock_read = 0;
+                clock_step = 1000;
+                id = process();
+                play(id, "@0"); /* the stream begins */
+                play(id, cases[i].before);
+                if (cases[i].sse)
+                        say(id, SSE_HEAD);
+                play(id, !cases[i].after ? "@0" : cases[i].sse ? cases[i].after : "h");
+                if (cases[i].after && !cases[i].sse)
+                        play(id, cases[i].after);
+                play(id, "!");
+                ck_assert_msg(clock_read == cases[i].reads, "%zu: %u", i, clock_read);
+                ck_assert_uint_eq(epp_hist_count(&t.request), cases[i].request);
+                near(t.request.sum, cases[i].request_us / 1e6);
+                ck_assert_uint_eq(epp_hist_count(&t.response), cases[i].response);
+                near(t.response.sum, cases[i].response_us / 1e6);
+                ck_assert_uint_eq(epp_hist_count(&t.stream), 1);
+                near(t.stream.sum, (double)(w.now - begun) / 1e6);
+        }
+}
+END_TEST
+
+/* Refused requests take time too, before they are asked about and behind it. */
+START_TEST(timing_of_refusals)
+{
+        struct epp_stream_timing t;
+
+        epp_stream_timing_init(&t, clock_ns);
+        w.cfg.timing = &t;
+        w.cfg.max_body = 3;
+        clock_step = 0;
+        play(process(), "@0 c44 H @2 Bxxxx");
+        ck_assert_uint_eq(epp_hist_count(&t.request), 1);
+        near(t.request.sum, 0.002);
+        w.verdict_http = 404;
+        play(process(), "@0 c44 @3 G.");
+        ck_assert_uint_eq(epp_hist_count(&t.request), 2);
+        near(t.request.sum, 0.005);
+        ck_assert_uint_eq(epp_hist_count(&t.response), 0);
+        ck_assert_uint_eq(epp_hist_count(&t.stream), 2);
+}
+END_TEST
+
+/* How streams end: the code, and what was cut off. */
+START_TEST(ends)
+{
+        static const struct {
+                const char *script;
+                int code, aborted; /* a phase; -1: nothing was cut off */
+        } cases[] = {
+                { "c44 G. h bx. /", 0, -1 }, { "c44 G. h bx. !", 1, -1 },
+                { "c44 H !", 1, EPP_ABORTED_REQUEST }, { "c44 H B{} /", 0, EPP_ABORTED_REQUEST },
+                { "c44 G. !", 1, EPP_ABORTED_WAITING }, { "c44 G. /", 0, -1 },
+                { "c44 G. h !", 1, EPP_ABORTED_RESPONSE },
+                { "c44 G. h bx /", 0, EPP_ABORTED_RESPONSE }, { "c44 h bx !", 1,
+                EPP_ABORTED_RESPONSE }, { "c44 h bx. !", 1, -1 }, { "c40 G. h !", 1, -1 },
+                { "c40 G. !", 1, -1 }, { "@0 !", 1, -1 }, { "~", 13, -1 }, { "c44 G. ~", 13,
+                EPP_ABORTED_WAITING }, { "c44 T", 3, -1 }, { "@0 @31000", 4, -1 },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+                uint64_t aborted = 0;
+
+                world_fini();
+                world_init();
+                play(process(), cases[i].script);
+                ck_assert_msg(w.stats.ended == 1 && w.stats.code[cases[i].code] == 1, "%s",
+                        cases[i].script);
+                for (int k = 0; k < EPP_ABORTED_COUNT; k++)
+                        aborted += w.stats.aborted[k];
+                ck_assert_msg(aborted == (cases[i].aborted >= 0), "%s", cases[i].script);
+                if (cases[i].aborted >= 0)
+                        ck_assert_msg(w.stats.aborted[cases[i].aborted] == 1, "%s", cases[i].script);
+        }
+        w.verdict_http = 404;
+        play(process(), "c44 G.");
+        ck_assert_uint_eq(w.stats.code[0], 1);
+        ck_assert_str_eq(epp_grpc_code_name(1), "Canceled");
+        ck_assert_str_eq(epp_grpc_code_name(EPP_GRPC_CODES - 1), "Unauthenticated");
+}
+END_TEST
+
 START_TEST(marker)
 {
         w.cfg.response_marker = true;
@@ -1088,6 +1220,6 @@ START_TEST(health)
 END_TEST
 
 UNIT_MAIN_WITH("stream", world_init, world_fini, conversations, seen, renames, refused, chunks,
-        sizes, calls, any_split, reset_storm, rapid_reset, keepalive, age_jitter, aged,
-        all_reset, usage, marker, health,
-        deaf_peer_waits, deaf_peer_is_reset)
+        sizes, calls, any_split, reset_storm, rapid_reset, keepalive, age_jitter, aged, all_reset,
+        usage, timing, timing_of_refusals, ends, marker, health, deaf_peer_waits,
+        deaf_peer_is_reset)
