@@ -48,6 +48,7 @@ for format in logfmt json; do
                 --endpoint=127.0.0.1:9,name=ep --objects="$dir/models.yaml" || exit 1
         check "$format: streams of every kind, some picked" all_streams
         check "$format: every page" all_pages
+        check "$format: a dump" eval 'kill -USR1 "$eppd_pid" && until_ok 5 grep -q "part\(=\|\":\"\)end" "$dir/eppd.log"'
         check "$format: eppd ends well" stop "$eppd_pid"
         check "$format: the refused ones were seen, too" grep -q 'requests[":=]*11\b' "$dir/eppd.log"
         check "$format: nothing of them is in the log" silent "$dir/eppd.log"
