@@ -8,9 +8,38 @@ const struct epp_thresholds epp_thresholds_default = { 0.8, 5, 128, 0.999, 20000
 struct epp_sched {
         struct epp_profile profile;
         struct epp_rng rng;
+        struct epp_timing timing;
+        uint64_t (*clock_ns)(void); /* NULL: not measured */
         struct epp_endpoint **work;
         size_t size;
 };
+
+/* Plugins of one type share a histogram. */
+static struct epp_hist *
+timed(struct epp_timing *t, const struct epp_plugin_type *type)
+{
+        struct epp_timed *p = t->plugin;
+
+        while (p < t->plugin + t->n && p->type != type)
+                p++;
+        if (p == t->plugin + t->n) {
+                EPP_ASSERT(t->n < EPP_TIMED);
+                p->type = type;
+                EPP_HIST_INIT(p, spent, SCH);
+                t->n++;
+        }
+        return &p->spent;
+}
+
+static void
+time_types(struct epp_sched *s)
+{
+        for (size_t i = 0; i < s->profile.n; i++) {
+                struct epp_plugin *p = &s->profile.node[i];
+
+                p->spent = p->current ? NULL : timed(&s->timing, p->type);
+        }
+}
 
 int
 epp_sched_new(enum epp_builtin config, const struct epp_thresholds *t,
@@ -22,11 +51,13 @@ epp_sched_new(enum epp_builtin config, const struct epp_thresholds *t,
         if (!s)
                 return EPP_ENOMEM;
         epp_rng_init(&s->rng, seed);
+        EPP_HIST_INIT(&s->timing, cycle, SCH);
         r = epp_profile_builtin(&s->profile, config, t, types);
         if (r < 0) {
                 free(s);
                 return r;
         }
+        time_types(s);
         *ret = s;
         return 0;
 }
@@ -44,6 +75,18 @@ struct epp_rng *
 epp_sched_rng(struct epp_sched *s)
 {
         return &s->rng;
+}
+
+void
+epp_sched_clock(struct epp_sched *s, uint64_t (*clock_ns)(void))
+{
+        s->clock_ns = clock_ns;
+}
+
+const struct epp_timing *
+epp_sched_timing(const struct epp_sched *s)
+{
+        return &s->timing;
 }
 
 struct epp_endpoint **
@@ -74,6 +117,31 @@ epp_filter_keep(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_
         return kept;
 }
 
+/* <self> has seen <in> endpoints and left <out>. */
+static void
+ran(const struct epp_plugin *self, struct epp_cycle *cy, size_t in, size_t out)
+{
+        uint64_t now;
+
+        (void)in, (void)out;
+        if (!cy->clock_ns || !self->spent)
+                return;
+        now = cy->clock_ns();
+        epp_hist_add(self->spent, (double)(now - cy->since_ns) / 1e9);
+        cy->since_ns = now;
+}
+
+size_t
+epp_filter_run(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint **v,
+        size_t n)
+{
+        size_t kept = self->type->filter(self, cy, v, n);
+
+        if (!self->current) /* else the filters in it have told */
+                ran(self, cy, n, kept);
+        return kept;
+}
+
 /* Leaves out endpoints that never gave a page, unless there are no others. */
 static size_t
 prefer_scraped(struct epp_endpoint **v, size_t n)
@@ -86,17 +154,30 @@ prefer_scraped(struct epp_endpoint **v, size_t n)
         return kept ? kept : n;
 }
 
+static int
+cycle(struct epp_sched *s, struct epp_cycle *cy, size_t n, struct epp_endpoint **ret)
+{
+        const struct epp_plugin *picker = s->profile.picker;
+
+        n = prefer_scraped(s->work, n);
+        n = epp_filter_run(s->profile.filter, cy, s->work, n);
+        if (n == 0)
+                return EPP_EFULL;
+        *ret = s->work[picker->type->pick(picker, cy, s->work, n)];
+        ran(picker, cy, n, 1);
+        return 0;
+}
+
 int
 epp_sched_run(struct epp_sched *s, const struct epp_request *req, size_t n,
         struct epp_endpoint **ret)
 {
-        struct epp_cycle cy = { req, &s->rng };
-        const struct epp_plugin *filter = s->profile.filter, *picker = s->profile.picker;
+        uint64_t begun = s->clock_ns ? s->clock_ns() : 0;
+        struct epp_cycle cy = { .req = req, .rng = &s->rng, .clock_ns = s->clock_ns,
+                .since_ns = begun };
+        int r = cycle(s, &cy, n, ret);
 
-        n = prefer_scraped(s->work, n);
-        n = filter->type->filter(filter, &cy, s->work, n);
-        if (n == 0)
-                return EPP_EFULL;
-        *ret = s->work[picker->type->pick(picker, &cy, s->work, n)];
-        return 0;
+        if (begun) /* the last plugin's end is the cycle's */
+                epp_hist_add(&s->timing.cycle, (double)(cy.since_ns - begun) / 1e9);
+        return r;
 }
