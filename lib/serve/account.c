@@ -16,7 +16,7 @@ epp_account_decided(struct epp_series *s, struct epp_record *r)
         r->cell = epp_series_cell(s, &l);
         if (colon)
                 port = epp_slice(colon + 1, (size_t)(r->addr.p + r->addr.n - colon - 1));
-        if (r->http == 0 || r->trace)
+        if (r->http == 0 || r->failure == EPP_FAIL_EXHAUSTED) /* a cycle ran */
                 epp_series_attempt(s, r->target, r->endpoint, port);
         if (r->http) {
                 r->cell->failures[r->failure]++;
