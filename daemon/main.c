@@ -26,6 +26,7 @@
 #include "plugin/plugins.h"
 #include "serve/director.h"
 #include "serve/health.h"
+#include "serve/ring.h"
 
 #define DRAIN_STEP_US 100000
 /* Gateways hear of the end late: new streams are served until none has run for this long. */
@@ -40,6 +41,7 @@ struct eppd {
         struct epp_pool *pool;
         struct epp_sched *sched;
         struct epp_director director; /* holds the models */
+        struct epp_ring *ring;        /* NULL: decisions are not remembered */
         struct sources *sources; /* endpoints and objects from flags and files, or ... */
         struct watch *watch;     /* ... from an API server */
         struct lease *lease;     /* NULL: no election */
@@ -186,6 +188,18 @@ start_systemd(struct eppd *d)
                no_start("%s", err);
 }
 
+/* The last decisions, for /debug/decisions. */
+static bool
+start_ring(struct eppd *d)
+{
+        if (d->opt.decision_ring == 0)
+                return true;
+        if (epp_ring_new(d->opt.decision_ring, &d->ring) < 0)
+                return no_start("--decision-ring: there is no memory for so many decisions");
+        d->director.observer[d->director.n_observers++] = epp_ring_observer(d->ring);
+        return true;
+}
+
 static bool
 start_model(struct eppd *d)
 {
@@ -210,7 +224,7 @@ start_model(struct eppd *d)
         epp_rng_init(&d->director.ids, key); /* not from --seed: ids differ between runs */
         if (scrapes_new(d->base, &d->opt, d->pool, &d->log, &d->scrape_stats, &d->scrapes) < 0)
                 return no_start("out of memory");
-        return start_source(d, key);
+        return start_ring(d) && start_source(d, key);
 }
 
 /* <r> of listening on <port>, which <flag> sets: true when it went well. */
@@ -330,6 +344,7 @@ start_listeners(struct eppd *d)
                 .default_mode = (enum epp_body_mode)o->default_body_mode,
                 .response_marker = o->response_marker,
                 .strip_control = o->strip_control,
+                .allow_explain = o->allow_explain,
                 .stats = &d->stream_stats };
         d->handlers[0] = epp_stream_handler(&d->stream, max);
         epp_health_handlers(d->health, d->handlers + 1);
@@ -340,7 +355,8 @@ start_listeners(struct eppd *d)
                 return false;
         d->pages = (struct pages){ d->pool, &d->director, d->health, &d->h2_stats,
                 &d->stream_stats, &d->source_stats, &d->scrape_stats, d->scrapes, d->watch,
-                &d->why, d->lease, auth_stats(d->auth), &d->certs_stats };
+                &d->why, d->lease, auth_stats(d->auth), &d->certs_stats,
+                d->ring, &d->opt };
         return start_admin(d);
 }
 
@@ -470,6 +486,7 @@ finish(struct eppd *d)
         epp_sched_free(d->sched);
         epp_models_free(d->director.models);
         epp_series_free(d->director.series);
+        epp_ring_free(d->ring);
         epp_pool_free(d->pool);
         certs_free(d->certs);
         certs_free(d->metrics_certs);

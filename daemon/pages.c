@@ -2,6 +2,7 @@
  * asked for. */
 #include "daemon/pages.h"
 
+#include "daemon/debug.h"
 #include "daemon/loop.h"
 #include "daemon/text.h"
 
@@ -332,4 +333,8 @@ const struct admin_page pages_table[PAGES] = {
         { "/healthz", ADMIN_HEALTH, render_health },
         { "/readyz", ADMIN_HEALTH, render_ready },
         { "/metrics", ADMIN_METRICS, render_metrics },
+        { "/debug/", ADMIN_DEBUG, debug_index },
+        { "/debug/config", ADMIN_DEBUG, debug_config },
+        { "/debug/decisions", ADMIN_DEBUG, debug_decisions },
+        { "/debug/memory", ADMIN_DEBUG, debug_memory },
 };
