@@ -29,6 +29,7 @@
 #include "plugin/plugins.h"
 #include "serve/director.h"
 #include "serve/health.h"
+#include "serve/ring.h"
 
 #define DRAIN_STEP_US 100000
 /* Gateways hear of the end late: new streams are served until none has run for this long. */
@@ -45,6 +46,7 @@ struct eppd {
         struct epp_director director; /* holds the models */
         struct access *access;        /* NULL: no access log */
         struct access_stats access_stats;
+        struct epp_ring *ring;        /* NULL: decisions are not remembered */
         struct sources *sources; /* endpoints and objects from flags and files, or ... */
         struct watch *watch;     /* ... from an API server */
         struct lease *lease;     /* NULL: no election */
@@ -192,6 +194,18 @@ start_systemd(struct eppd *d)
                no_start("%s", err);
 }
 
+/* The last decisions, for /debug/decisions. */
+static bool
+start_ring(struct eppd *d)
+{
+        if (d->opt.decision_ring == 0)
+                return true;
+        if (epp_ring_new(d->opt.decision_ring, &d->ring) < 0)
+                return no_start("--decision-ring: there is no memory for so many decisions");
+        d->director.observer[d->director.n_observers++] = epp_ring_observer(d->ring);
+        return true;
+}
+
 static bool
 start_model(struct eppd *d)
 {
@@ -220,7 +234,7 @@ start_model(struct eppd *d)
         epp_rng_init(&d->director.ids, key); /* not from --seed: ids differ between runs */
         if (scrapes_new(d->base, &d->opt, d->pool, &d->log, &d->scrape_stats, &d->scrapes) < 0)
                 return no_start("out of memory");
-        return start_source(d, key);
+        return start_ring(d) && start_source(d, key);
 }
 
 static bool
@@ -372,6 +386,7 @@ start_listeners(struct eppd *d)
                 .default_mode = (enum epp_body_mode)o->default_body_mode,
                 .response_marker = o->response_marker,
                 .strip_control = o->strip_control,
+                .allow_explain = o->allow_explain,
                 .stats = &d->stream_stats,
                 .timing = &d->stream_timing };
         d->handlers[0] = epp_stream_handler(&d->stream, max);
@@ -386,7 +401,8 @@ start_listeners(struct eppd *d)
                 .access = &d->access_stats, .sources = &d->source_stats,
                 .scrape = &d->scrape_stats, .scrapes = d->scrapes, .watch = d->watch,
                 .why = &d->why, .lease = d->lease, .auth = auth_stats(d->auth),
-                .certs = &d->certs_stats, .opt = o, .files = d->sources, .metrics = d->metrics };
+                .certs = &d->certs_stats, .ring = d->ring, .opt = o, .files = d->sources,
+                .metrics = d->metrics };
         return start_admin(d);
 }
 
@@ -519,6 +535,7 @@ finish(struct eppd *d)
         epp_sched_free(d->sched);
         epp_models_free(d->director.models);
         epp_series_free(d->director.series);
+        epp_ring_free(d->ring);
         epp_pool_free(d->pool);
         certs_free(d->grpc_certs);
         certs_free(d->metrics_certs);

@@ -61,4 +61,16 @@ bool opt_duration(const char *text, epp_us *ret);
 /* Every flag with its value, one --name=value per line, to <out>; given back they say the same. */
 void opt_dump(const struct opt *o, FILE *out);
 
+struct opt_value {
+        size_t number;           /* of the flag, from 0 on */
+        const char *name;
+        bool list;               /* the flag may be repeated: <n> is how often it was */
+        const char *const *text; /* its values as the flag takes them; else one */
+        size_t n;
+        enum opt_from from;
+};
+/* Calls <fn> for every flag; what it gets is valid during the call. False: memory ran out. */
+EPP_MUSTUSE bool opt_each(
+        const struct opt *o, void (*fn)(void *ctx, const struct opt_value *v), void *ctx);
+
 #endif

@@ -144,3 +144,38 @@ opt_dump(const struct opt *o, FILE *out)
                 fprintf(out, "\n");
         }
 }
+
+bool
+opt_each(const struct opt *o, void (*fn)(void *ctx, const struct opt_value *v), void *ctx)
+{
+        struct opt_value v = { .number = 0 };
+
+        for (size_t i = 0; i < opt_rows_n; i++) {
+                const struct opt_row *r = &opt_rows[i];
+                const struct opt_list *l = (const void *)((const char *)o + r->offset);
+                char *text = NULL;
+                size_t size;
+                FILE *out;
+
+                if (r->group)
+                        continue;
+                v.name = r->name;
+                v.from = (enum opt_from)o->from[r->id];
+                v.list = r->kind == LIST;
+                out = open_memstream(&text, &size);
+                if (!out)
+                        return false;
+                if (!v.list)
+                        opt_print(o, r, out);
+                if (fclose(out) != 0) {
+                        free(text);
+                        return false;
+                }
+                v.text = v.list ? l->v : (const char *const *)&text;
+                v.n = v.list ? l->n : 1;
+                fn(ctx, &v);
+                free(text);
+                v.number++;
+        }
+        return true;
+}

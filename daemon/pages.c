@@ -1,6 +1,7 @@
 /* pages.c - see pages.h. */
 #include "daemon/pages.h"
 
+#include "daemon/debug.h"
 #include "daemon/metrics.h"
 #include "daemon/text.h"
 
@@ -30,4 +31,8 @@ const struct admin_page pages_table[PAGES] = {
         { "/healthz", ADMIN_HEALTH, render_health },
         { "/readyz", ADMIN_HEALTH, render_ready },
         { "/metrics", ADMIN_METRICS, metrics_render },
+        { "/debug/", ADMIN_DEBUG, debug_index },
+        { "/debug/config", ADMIN_DEBUG, debug_config },
+        { "/debug/decisions", ADMIN_DEBUG, debug_decisions },
+        { "/debug/memory", ADMIN_DEBUG, debug_memory },
 };

@@ -1,4 +1,5 @@
-/* pages.h - what the HTTP port shows: /healthz, /readyz, /metrics. Knows: the modules it shows. */
+/* pages.h - what the HTTP port shows: /healthz, /readyz, /metrics, /debug/.
+ * Knows: the modules it shows. */
 #ifndef EPPD_PAGES_H
 #define EPPD_PAGES_H
 
@@ -13,6 +14,9 @@
 #include "daemon/watch.h"
 #include "serve/director.h"
 #include "serve/health.h"
+#include "serve/ring.h"
+
+struct opt;
 
 struct metrics;
 
@@ -32,12 +36,13 @@ struct pages {
         const struct lease *lease; /* NULL: no election */
         const struct auth_stats *auth;
         const struct certs_stats *certs;
+        const struct epp_ring *ring;    /* NULL: decisions are not remembered */
         const struct opt *opt;
         const struct sources *files;    /* NULL: the API server is the source */
         struct metrics *metrics;        /* what stays between pages of them */
 };
 
-#define PAGES 3
+#define PAGES 7
 /* For admin_new, with a struct pages as its context. */
 extern const struct admin_page pages_table[PAGES];
 

@@ -2,6 +2,7 @@
 #include "sched/sched.h"
 
 #include "sched/profile.h"
+#include "sched/trace.h"
 
 const struct epp_thresholds epp_thresholds_default = { 0.8, 5, 128, 0.999, 200000 };
 
@@ -138,18 +139,23 @@ epp_filter_run(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_e
         if (self->current)
                 return kept; /* the filters in it have told */
         ran(self, cy);
+        if (cy->trace)
+                epp_trace_ran(cy->trace, self->type->name, v, n, kept);
         return kept;
 }
 
-/* Leaves out endpoints that never gave a page, unless there are no others. */
+/* Leaves out endpoints that never gave a page, unless there are no others. A step only when it
+ * takes some out, as it is no plugin that a configuration names. */
 static size_t
-prefer_scraped(struct epp_endpoint **v, size_t n)
+prefer_scraped(struct epp_trace *t, struct epp_endpoint **v, size_t n)
 {
         size_t kept = 0;
 
         for (size_t i = 0; i < n; i++)
                 if (v[i]->load.at)
                         v[kept++] = v[i];
+        if (t && kept && kept < n)
+                epp_trace_ran(t, "prefer-scraped", v, n, kept);
         return kept ? kept : n;
 }
 
@@ -158,25 +164,39 @@ cycle(struct epp_sched *s, struct epp_cycle *cy, size_t n, struct epp_endpoint *
 {
         const struct epp_plugin *picker = s->profile.picker;
 
-        n = prefer_scraped(s->work, n);
+        n = prefer_scraped(cy->trace, s->work, n);
         n = epp_filter_run(s->profile.filter, cy, s->work, n);
         if (n == 0)
                 return EPP_EFULL;
         *ret = s->work[picker->type->pick(picker, cy, s->work, n)];
         ran(picker, cy);
+        if (cy->trace)
+                epp_trace_ran(cy->trace, picker->type->name, NULL, n, 1);
         return 0;
+}
+
+int
+epp_sched_trace(struct epp_sched *s, const struct epp_request *req, size_t n,
+        struct epp_trace *trace, struct epp_endpoint **ret)
+{
+        uint64_t begun = s->clock_ns ? s->clock_ns() : 0;
+        struct epp_cycle cy = { .req = req, .rng = &s->rng, .trace = trace,
+                .clock_ns = s->clock_ns, .since_ns = begun };
+        int r;
+
+        if (trace)
+                epp_trace_begin(trace, s->work, n);
+        r = cycle(s, &cy, n, ret);
+        if (s->clock_ns) /* the last plugin's end is the cycle's */
+                epp_hist_add(&s->timing.cycle, (double)(cy.since_ns - begun) / 1e9);
+        if (trace)
+                epp_trace_end(trace, r == 0 ? *ret : NULL, req->now);
+        return r;
 }
 
 int
 epp_sched_run(struct epp_sched *s, const struct epp_request *req, size_t n,
         struct epp_endpoint **ret)
 {
-        uint64_t begun = s->clock_ns ? s->clock_ns() : 0;
-        struct epp_cycle cy = { .req = req, .rng = &s->rng, .clock_ns = s->clock_ns,
-                .since_ns = begun };
-        int r = cycle(s, &cy, n, ret);
-
-        if (s->clock_ns) /* the last plugin's end is the cycle's */
-                epp_hist_add(&s->timing.cycle, (double)(cy.since_ns - begun) / 1e9);
-        return r;
+        return epp_sched_trace(s, req, n, NULL, ret);
 }

@@ -55,4 +55,8 @@ struct epp_endpoint **epp_sched_candidates(struct epp_sched *s, size_t n);
 EPP_MUSTUSE int epp_sched_run(struct epp_sched *s, const struct epp_request *req, size_t n,
         struct epp_endpoint **ret);
 
+/* The same, and notes in *trace how it went; NULL: nobody will read it. */
+EPP_MUSTUSE int epp_sched_trace(struct epp_sched *s, const struct epp_request *req, size_t n,
+        struct epp_trace *trace, struct epp_endpoint **ret);
+
 #endif

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "serve/account.h"
+#include "serve/explain.h"
 #include "serve/subset.h"
 
 #define NAME_SHOWN 120 /* bytes of a client's model name in an answer */
@@ -331,10 +332,22 @@ take(struct epp_director *d, const struct epp_ask *ask, struct epp_record *r,
         return t;
 }
 
-/* The endpoint for what is asked, or NULL when it has been refused. */
+/* Whether somebody will read how the cycle went: else nothing is noted. */
+static bool
+traced(const struct epp_director *d, const struct epp_ask *ask)
+{
+        bool wished = ask->explain;
+
+        for (size_t i = 0; i < d->n_observers; i++)
+                wished |= d->observer[i].traces;
+        return wished;
+}
+
+/* The endpoint for what is asked, or NULL when it has been refused. *trace is written when it will
+ * be read, and is r->trace then. */
 static struct epp_endpoint *
 choose(struct epp_director *d, const struct epp_ask *ask, struct epp_request *req,
-        struct epp_record *r, struct epp_verdict *v)
+        struct epp_record *r, struct epp_trace *trace, struct epp_verdict *v)
 {
         struct epp_endpoint **room, *chosen;
         size_t n;
@@ -354,7 +367,9 @@ choose(struct epp_director *d, const struct epp_ask *ask, struct epp_request *re
                 return NULL;
         }
         r->scheduled = true;
-        if (epp_sched_run(d->sched, req, n, &chosen) < 0) {
+        if (traced(d, ask))
+                r->trace = trace;
+        if (epp_sched_trace(d->sched, req, n, r->trace ? trace : NULL, &chosen) < 0) {
                 refuse(d, v, EPP_FAIL_EXHAUSTED, "system saturated, non-critical request dropped");
                 return NULL;
         }
@@ -367,6 +382,7 @@ decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
         struct epp_director *d = ctx;
         struct epp_request req = { .now = ask->now };
         struct epp_record r = record_of(ask);
+        struct epp_trace trace;
         struct epp_endpoint *e;
         struct ticket *t;
 
@@ -374,7 +390,7 @@ decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
         d->stats.requests++;
         if (d->models && ask->objective.n)
                 r.priority = epp_models_priority(d->models, ask->objective);
-        e = choose(d, ask, &req, &r, v);
+        e = choose(d, ask, &req, &r, &trace, v);
         r.model = req.model;
         r.target = req.target;
         r.critical = req.critical;
@@ -383,6 +399,8 @@ decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
         r.failure = failure_of(v->http);
         r.text = v->text;
         tell_decided(d, &r);
+        if (ask->explain)
+                v->explanation = epp_explain(&r);
         if (t)
                 t->record.cell = r.cell;
 }

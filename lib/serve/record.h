@@ -22,7 +22,8 @@ struct epp_record {
         int http;                        /* 0: routed; else the code of the refusal */
         enum epp_failure failure;        /* with it: why, ... */
         const char *text;                /* ... and in words */
-        const struct epp_trace *trace; /* decided only: how the cycle went; NULL: there was none */
+        const struct epp_trace *trace; /* decided only: how the cycle went; NULL: there was none, or
+                                          nobody wished to know */
         const struct epp_outcome *outcome; /* ended only */
         struct epp_cell *cell;           /* where it counts; NULL without a series */
 };
@@ -33,6 +34,7 @@ struct epp_observer {
         void *ctx;
         void (*decided)(void *ctx, const struct epp_record *r);
         void (*ended)(void *ctx, const struct epp_record *r);
+        bool traces; /* wishes to know how cycles went */
 };
 
 #endif

@@ -18,6 +18,8 @@
 #define HOLD_US 50000
 #define SILENCE_US 30000000 /* from the begin of a stream to its first message */
 
+#define EXPLAIN "x-eppd-explain" /* asks why, and answers */
+
 /* Client headers that steer eppd: taken out before the request goes on. */
 static const char *const control[] = {
         "x-gateway-destination-endpoint-subset", "x-gateway-destination-endpoint-served",
@@ -25,7 +27,7 @@ static const char *const control[] = {
         "x-llm-d-inference-objective", "x-gateway-inference-objective",
         "x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite",
         "x-llm-d-slo-ttft-ms", "x-slo-ttft-ms", "x-llm-d-slo-tpot-ms", "x-slo-tpot-ms",
-        "x-llm-d-request-dropped-reason",
+        "x-llm-d-request-dropped-reason", EXPLAIN,
 };
 
 enum phase { PHASE_NEW, PHASE_BODY, PHASE_ROUTED, PHASE_ENDED };
@@ -43,13 +45,14 @@ enum kept {
         KEPT_OLD_REWRITE,
         KEPT_FAIRNESS,
         KEPT_OLD_FAIRNESS,
+        KEPT_EXPLAIN,
         KEPT_COUNT
 };
 static const char *const kept_names[KEPT_COUNT] = { ":method", ":path", "x-original-path",
         "x-forwarded-path", "x-request-id", "x-llm-d-inference-objective",
         "x-gateway-inference-objective", "x-llm-d-model-name-rewrite",
         "x-gateway-model-name-rewrite", "x-llm-d-inference-fairness-id",
-        "x-gateway-inference-fairness-id" };
+        "x-gateway-inference-fairness-id", EXPLAIN };
 
 struct stream {
         const struct epp_stream_config *cfg;
@@ -176,18 +179,29 @@ release(struct stream *s, bool complete)
         s->ticket = s->stray = false;
 }
 
+static struct epp_ext_pair
+explanation(const struct stream *s)
+{
+        return (struct epp_ext_pair){ EPP_SLICE(EXPLAIN), epp_slice_str(s->verdict.explanation) };
+}
+
 static void
 refuse(struct stream *s, int http, const char *text, const char *reason)
 {
-        struct epp_ext_pair drop = { EPP_SLICE("x-llm-d-request-dropped-reason"),
-                epp_slice_str(reason) };
+        struct epp_ext_pair set[2];
         struct epp_buf b = { 0 };
         struct epp_slice v;
+        size_t n = 0;
 
         s->cfg->stats->refused++;
         drop_body(s);
+        if (reason)
+                set[n++] = (struct epp_ext_pair){ EPP_SLICE("x-llm-d-request-dropped-reason"),
+                        epp_slice_str(reason) };
+        if (s->verdict.explanation)
+                set[n++] = explanation(s);
         /* A good end without an answer lets the request through: the gateway must see a failure. */
-        if (epp_ext_put_immediate(&b, http, epp_slice_str(text), &drop, reason != NULL) < 0) {
+        if (epp_ext_put_immediate(&b, http, epp_slice_str(text), set, n) < 0) {
                 end_call(s, 8, "out of memory");
         } else {
                 v = epp_buf_slice(&b);
@@ -215,7 +229,9 @@ question(struct stream *s)
                 .fairness = either(s, KEPT_FAIRNESS, KEPT_OLD_FAIRNESS), .dialect = s->dialect,
                 .scan = &s->scan, .has_subset = s->has_subset,
                 .subset = epp_buf_slice(&s->subset), .body_bytes = epp_buf_len(&s->body),
-                .begun = s->begun, .now = s->now };
+                .begun = s->begun, .now = s->now,
+                .explain = s->cfg->allow_explain &&
+                        epp_slice_eq(epp_buf_slice(&s->kept[KEPT_EXPLAIN]), EPP_SLICE("1")) };
 }
 
 /* The same when nothing was asked yet. */
@@ -708,8 +724,8 @@ begin_response(struct stream *s)
 static void
 response_headers(struct stream *s, const struct epp_ext_in *in)
 {
-        struct epp_ext_pair marker = { EPP_SLICE("x-went-into-resp-headers"), EPP_SLICE("true") };
-        struct epp_ext_out o = { .set = &marker, .n_set = s->cfg->response_marker };
+        struct epp_ext_pair set[2];
+        struct epp_ext_out o = { .set = set };
 
         if (s->response_begun) {
                 s->cfg->stats->ignored++;
@@ -721,6 +737,11 @@ response_headers(struct stream *s, const struct epp_ext_in *in)
                 (void)!epp_ext_metadata(in->metadata, EPP_SLICE("envoy.lb"),
                         EPP_SLICE("x-gateway-destination-endpoint-served"), on_served, s);
         begin_response(s);
+        if (s->cfg->response_marker)
+                set[o.n_set++] = (struct epp_ext_pair){ EPP_SLICE("x-went-into-resp-headers"),
+                        EPP_SLICE("true") };
+        if (s->verdict.explanation)
+                set[o.n_set++] = explanation(s);
         answer(s, EPP_EXT_RESPONSE_HEADERS, &o);
         if (in->end_of_stream)
                 response_end(s);
@@ -942,6 +963,7 @@ on_closed(void *user, epp_us now)
         epp_buf_fini(&s->subset);
         for (size_t i = 0; i < KEPT_COUNT; i++)
                 epp_buf_fini(&s->kept[i]);
+        free(s->verdict.explanation);
         free(s);
 }
 

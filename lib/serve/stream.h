@@ -23,6 +23,7 @@ struct epp_ask {
         struct epp_slice subset; /* ip, ip:port or [ip6]:port, comma-separated */
         size_t body_bytes;      /* of the body as far as it was shown */
         epp_us begun, now;      /* begun: the stream */
+        bool explain;           /* the client may know why, and asked */
 };
 
 struct epp_verdict {
@@ -34,6 +35,7 @@ struct epp_verdict {
         bool rename;            /* every model value in the body becomes <model> */
         struct epp_slice model; /* used before anything else is asked of the decider */
         char request_id[37];    /* sent on as x-request-id when not empty */
+        char *explanation;      /* printable ASCII, from malloc, the asker's to free; or NULL */
 };
 
 /* Who decides. release is called once for each verdict with a ticket. All but decide and release
@@ -88,6 +90,7 @@ struct epp_stream_config {
         enum epp_body_mode default_mode;     /* where a stream does not say */
         bool response_marker;
         bool strip_control;                  /* control headers do not reach the model server */
+        bool allow_explain;                  /* clients may ask why with x-eppd-explain: 1 */
         struct epp_stream_stats *stats;
         struct epp_stream_timing *timing;    /* NULL: not measured */
 };

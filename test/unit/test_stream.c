@@ -4,7 +4,7 @@
  * Sent, separated by blanks (`.` behind it: end_of_stream):
  *   c44 c1e   protocol_config of the next message: request and response mode (e: early body)
  *   O M<ip>   observability; subset hint <ip> on the next message      S<addr> served endpoint
- *   P<path>   :path of the next headers       K<name> a header of that name with value "v"
+ *   P<path>   :path of the next headers       K<name>[=<value>] a header, value "v"
  *   H G h     POST, GET, response headers     B<text> b<text> body      T t trailers
  *   0 ~       empty message, malformed one    / half-close    ! RST_STREAM    @<ms> time goes on
  * Comes back: H h headers, T t trailers, B<n> b<n> streamed body of n bytes, B= b= empty body
@@ -38,7 +38,7 @@ static struct {
         enum epp_jerror scan_error;
         const char *dialect;
         int verdict_http;
-        bool no_rename, pings;
+        bool no_rename, pings, explain;
         struct epp_outcome outcome;
 } w;
 
@@ -60,6 +60,8 @@ decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
         snprintf(v->text, sizeof(v->text), "why");
         snprintf(v->endpoint, sizeof(v->endpoint), "10.0.0.1:80");
         v->ticket = w.verdict_http ? NULL : &w;
+        w.explain = ask->explain;
+        v->explanation = ask->explain ? strdup("because") : NULL;
 }
 
 static void
@@ -326,7 +328,7 @@ step(int32_t id, char *word, struct epp_buf *headers)
         size_t n = strlen(word);
         bool end = n > 1 && word[n - 1] == '.';
         struct epp_buf b = { 0 };
-        char modes[4] = { 0x08, 0, 0x10, 0 };
+        char modes[4] = { 0x08, 0, 0x10, 0 }, *value;
 
         if (end)
                 word[--n] = 0;
@@ -353,7 +355,10 @@ step(int32_t id, char *word, struct epp_buf *headers)
                 header(headers, ":path", word + 1);
                 return;
         case 'K':
-                header(headers, word + 1, "v");
+                value = strchr(word, '=');
+                if (value)
+                        *value++ = 0;
+                header(headers, word + 1, value ? value : "v");
                 return;
         case 'H':
         case 'G':
@@ -1189,6 +1194,59 @@ START_TEST(marker)
 }
 END_TEST
 
+static bool
+got_text(const char *text)
+{
+        struct epp_slice got = epp_buf_slice(&w.got);
+
+        return memmem(got.p, got.n, text, strlen(text)) != NULL;
+}
+
+#define ASKED "Kx-eppd-explain=1"
+#define GONE "-x-eppd-explain*"
+
+/* Who may ask why, how, and where the answer stands. The question itself never goes on. */
+START_TEST(explained)
+{
+        static const struct {
+                const char *script, *expect;
+                bool allowed, marker, told;
+                int http;
+        } cases[] = {
+                { "c44 " ASKED " G. h", "H" E GONE " h+x-eppd-explain", true, false, true, 0 },
+                { "c44 " ASKED " G. h", "H" E GONE " h+x-went-into-resp-headers+x-eppd-explain",
+                        true, true, true, 0 },
+                { "c44 " ASKED " G. h", "H" E GONE " h", false, false, false, 0 },
+                { "c44 Kx-eppd-explain=0 G. h", "H" E GONE " h", true, false, false, 0 },
+                { "c44 Kx-eppd-explain=true G. h", "H" E GONE " h", true, false, false, 0 },
+                { "c44 G. h", "H" E "* h", true, false, false, 0 },
+                { "c44 KX-Eppd-Explain=1 H B{}. h bx.",
+                        "H" E GONE " B2. h+x-eppd-explain b1.", true, false, true, 0 },
+                { "c22 " ASKED " H B{}. h bx.", "H B=" E GONE " h+x-eppd-explain b=", true, false,
+                        true, 0 },
+                { "c11 " ASKED " H B{}. h bx.", "H" E GONE " B= h+x-eppd-explain b=", true, false,
+                        true, 0 },
+                { "c44 " ASKED " G. bx.", "H" E GONE " b1.", true, false, false, 0 }, /* none shown */
+                { "c44 " ASKED " G. !", "H" E GONE, true, false, false, 0 },
+                { "c44 " ASKED " G.", "I429", true, false, true, 429 },
+                { "c44 " ASKED " G.", "I503", true, false, true, 503 },
+                { "c44 " ASKED " G.", "I429", false, false, false, 429 },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+                world_fini();
+                world_init();
+                w.cfg.allow_explain = cases[i].allowed;
+                w.cfg.response_marker = cases[i].marker;
+                w.verdict_http = cases[i].http;
+                play(process(), cases[i].script);
+                ck_assert_msg(strcmp(answers(), cases[i].expect) == 0, "%zu: %s", i, answers());
+                ck_assert_msg(got_text("because") == cases[i].told, "%zu: told", i);
+                ck_assert_int_eq(got_text("rejected-no-endpoints"), cases[i].http == 503);
+        }
+}
+END_TEST
+
 static void
 probe(const char *path, struct epp_slice request, struct epp_slice expect)
 {
@@ -1221,5 +1279,5 @@ END_TEST
 
 UNIT_MAIN_WITH("stream", world_init, world_fini, conversations, seen, renames, refused, chunks,
         sizes, calls, any_split, reset_storm, rapid_reset, keepalive, age_jitter, aged, all_reset,
-        usage, timing, timing_of_refusals, ends, marker, health, deaf_peer_waits,
+        usage, timing, timing_of_refusals, ends, marker, explained, health, deaf_peer_waits,
         deaf_peer_is_reset)
