@@ -402,7 +402,7 @@ start_listeners(struct eppd *d)
                 .scrape = &d->scrape_stats, .scrapes = d->scrapes, .watch = d->watch,
                 .why = &d->why, .lease = d->lease, .auth = auth_stats(d->auth),
                 .certs = &d->certs_stats, .ring = d->ring, .opt = o, .files = d->sources,
-                .metrics = d->metrics };
+                .metrics = d->metrics, .begun = loop_now(d->base) };
         return start_admin(d);
 }
 

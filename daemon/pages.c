@@ -3,6 +3,7 @@
 
 #include "daemon/debug.h"
 #include "daemon/metrics.h"
+#include "daemon/status.h"
 #include "daemon/text.h"
 
 static void
@@ -35,4 +36,6 @@ const struct admin_page pages_table[PAGES] = {
         { "/debug/config", ADMIN_DEBUG, debug_config },
         { "/debug/decisions", ADMIN_DEBUG, debug_decisions },
         { "/debug/memory", ADMIN_DEBUG, debug_memory },
+        { "/debug/pool", ADMIN_DEBUG, status_render_json },
+        { "/", ADMIN_DEBUG, status_render_html },
 };

@@ -40,9 +40,10 @@ struct pages {
         const struct opt *opt;
         const struct sources *files;    /* NULL: the API server is the source */
         struct metrics *metrics;        /* what stays between pages of them */
+        epp_us begun; /* when eppd started */
 };
 
-#define PAGES 7
+#define PAGES 9
 /* For admin_new, with a struct pages as its context. */
 extern const struct admin_page pages_table[PAGES];
 
