@@ -85,7 +85,7 @@ def size(text):
 
 
 def check_parse():
-    for path in glob.glob("k8s/**/*.yaml", recursive=True):
+    for path in glob.glob("k8s/*/**/*.yaml", recursive=True):
         if not load(path):
             fail(f"{path} is empty")
         for d in load(path):

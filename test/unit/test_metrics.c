@@ -26,6 +26,7 @@ static struct {
         struct scrapes *scrapes;
         struct epp_stream_timing timing;
         struct access_stats access;
+        struct epp_health *health;
         struct pages pages;
         struct epp_buf text;     /* the last page */
         size_t pieces, largest, bytes, lines; /* of it */
@@ -38,6 +39,7 @@ world_end(void)
 {
         metrics_free(w.pages.metrics);
         scrapes_free(w.scrapes);
+        epp_health_free(w.health);
         epp_series_free(w.director.series);
         epp_sched_free(w.director.sched);
         epp_pool_free(w.director.pool);
@@ -60,9 +62,10 @@ world_begin(int n, const char *const *args)
         ck_assert_int_eq(epp_pool_new(1, &w.director.pool), 0);
         ck_assert_int_eq(epp_series_new(w.opt.metrics_values, 1, &w.director.series), 0);
         ck_assert_int_eq(scrapes_new(w.base, &w.opt, w.director.pool, &w.log, &w.scrape, &w.scrapes), 0);
+        ck_assert_int_eq(epp_health_new(&w.health), 0);
         w.pages = (struct pages){ .pool = w.director.pool, .director = &w.director, .h2 = &w.h2,
-                .streams = &w.streams, .auth = &w.auth, .certs = &w.certs, .sources = &w.sources,
-                .scrape = &w.scrape, .scrapes = w.scrapes,
+                .health = w.health, .streams = &w.streams, .auth = &w.auth, .certs = &w.certs,
+                .sources = &w.sources, .scrape = &w.scrape, .scrapes = w.scrapes,
                 .timing = &w.timing, .access = &w.access, .opt = &w.opt };
         epp_stream_timing_init(&w.timing, NULL);
         ck_assert_int_eq(epp_sched_new(EPP_TREE_V03, &epp_thresholds_default, epp_plugins, 1, &w.director.sched), 0);
@@ -505,6 +508,16 @@ START_TEST(averages)
 END_TEST
 
 /* Nobody is fresh: nothing, or with the switch what was. */
+START_TEST(ready)
+{
+        WORLD("--compat-stale-averages=false");
+        wants(page(""), "eppd_ready", 0);
+        epp_health_set(w.health, true);
+        wants(page(""), "eppd_ready", 1);
+        world_end();
+}
+END_TEST
+
 START_TEST(stale_averages)
 {
         for (int compat = 0; compat < 2; compat++) {
@@ -859,5 +872,6 @@ START_TEST(counts_agree_while_requests_run)
 END_TEST
 
 UNIT_MAIN("metrics", every_family_as_declared, generations, no_generation, bad_generations, coarser_labels_are_sums,
-        error_codes, without_fairness, averages, stale_averages, attempts, decisions, process, negotiation, openmetrics,
+        error_codes, without_fairness, averages, stale_averages, ready, attempts, decisions, process, negotiation,
+        openmetrics,
         no_empty_families, odd_names, two_thousand_models, pieces_are_short, counts_agree_while_requests_run)
