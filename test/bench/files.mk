@@ -12,7 +12,7 @@ all: load
 bench-kube: all load
 	@sh test/bench/kube.sh
 .PHONY: bench-kube
-# What remembering decisions costs; two minutes.
+# What remembering decisions costs; three minutes.
 bench-decisions: all load
 	@sh test/bench/decisions.sh
 .PHONY: bench-decisions
