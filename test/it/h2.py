@@ -35,7 +35,7 @@ class Connection:
         try:
             self.sock.sendall(data)
         except OSError:
-            self.closed = True
+            pass  # what it has sent before it closed is still to be read
 
     def open(self, path):
         stream, self.next = self.next, self.next + 2
