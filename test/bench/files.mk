@@ -12,3 +12,8 @@ all: load
 bench-kube: all load
 	@sh test/bench/kube.sh
 .PHONY: bench-kube
+# What eppd is compared with: the least that a server on the same libraries costs.
+$(B)/test/bench/floor: $(B)/test/bench/floor.o $(B)/lib/base/base.o
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS)
+all: $(B)/test/bench/floor
+-include $(B)/test/bench/floor.d
