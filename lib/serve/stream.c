@@ -18,14 +18,15 @@
 #define HOLD_US 50000
 #define SILENCE_US 30000000 /* from the begin of a stream to its first message */
 
+#define N(text) { text, sizeof(text) - 1 }
 /* Client headers that steer eppd: taken out before the request goes on. */
-static const char *const control[] = {
-        "x-gateway-destination-endpoint-subset", "x-gateway-destination-endpoint-served",
-        "x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id",
-        "x-llm-d-inference-objective", "x-gateway-inference-objective",
-        "x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite",
-        "x-llm-d-slo-ttft-ms", "x-slo-ttft-ms", "x-llm-d-slo-tpot-ms", "x-slo-tpot-ms",
-        "x-llm-d-request-dropped-reason",
+static const struct epp_slice control[] = {
+        N("x-gateway-destination-endpoint-subset"), N("x-gateway-destination-endpoint-served"),
+        N("x-llm-d-inference-fairness-id"), N("x-gateway-inference-fairness-id"),
+        N("x-llm-d-inference-objective"), N("x-gateway-inference-objective"),
+        N("x-llm-d-model-name-rewrite"), N("x-gateway-model-name-rewrite"),
+        N("x-llm-d-slo-ttft-ms"), N("x-slo-ttft-ms"), N("x-llm-d-slo-tpot-ms"), N("x-slo-tpot-ms"),
+        N("x-llm-d-request-dropped-reason"),
 };
 
 enum phase { PHASE_NEW, PHASE_BODY, PHASE_ROUTED, PHASE_ENDED };
@@ -45,11 +46,11 @@ enum kept {
         KEPT_OLD_FAIRNESS,
         KEPT_COUNT
 };
-static const char *const kept_names[KEPT_COUNT] = { ":method", ":path", "x-original-path",
-        "x-forwarded-path", "x-request-id", "x-llm-d-inference-objective",
-        "x-gateway-inference-objective", "x-llm-d-model-name-rewrite",
-        "x-gateway-model-name-rewrite", "x-llm-d-inference-fairness-id",
-        "x-gateway-inference-fairness-id" };
+static const struct epp_slice kept_names[KEPT_COUNT] = { N(":method"), N(":path"),
+        N("x-original-path"), N("x-forwarded-path"), N("x-request-id"), N("x-llm-d-inference-objective"),
+        N("x-gateway-inference-objective"), N("x-llm-d-model-name-rewrite"),
+        N("x-gateway-model-name-rewrite"), N("x-llm-d-inference-fairness-id"),
+        N("x-gateway-inference-fairness-id") };
 
 struct stream {
         const struct epp_stream_config *cfg;
@@ -255,7 +256,7 @@ routing(struct stream *s, struct epp_ext_pair set[SET_MAX], struct epp_slice *re
                         epp_slice_str(s->verdict.request_id) };
         for (size_t i = 0; s->cfg->strip_control && i < ARRAY_LEN(control); i++)
                 if (s->present & 1u << i)
-                        remove[o.n_remove++] = epp_slice_str(control[i]);
+                        remove[o.n_remove++] = control[i];
         return o;
 }
 
@@ -434,7 +435,7 @@ on_request_header(void *user, struct epp_slice name, struct epp_slice value)
         struct stream *s = user;
 
         for (size_t i = 0; i < KEPT_COUNT; i++) {
-                if (epp_slice_ieq(name, epp_slice_str(kept_names[i]))) {
+                if (epp_slice_ieq(name, kept_names[i])) {
                         if (i >= KEPT_PATH && i <= KEPT_FORWARDED_PATH)
                                 value = path_end(value);
                         keep(s, &s->kept[i], value);
@@ -448,7 +449,7 @@ on_request_header(void *user, struct epp_slice name, struct epp_slice value)
                 s->upgrade = true;
         else if (name.n > 2 && epp_lower(name.p[0]) == 'x' && name.p[1] == '-')
                 for (size_t i = 0; i < ARRAY_LEN(control); i++)
-                        if (epp_slice_ieq(name, epp_slice_str(control[i])))
+                        if (epp_slice_ieq(name, control[i]))
                                 s->present |= 1u << i;
 }
 
