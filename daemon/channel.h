@@ -31,8 +31,8 @@ void channel_free(struct channel *c);
 
 /* Whether the handshake is over; always true of a plain one. */
 bool channel_open(const struct channel *c);
-/* Lends the next bytes from the peer, valid until the next call. Returns 1, 0 (no more in this turn),
- * -1 (the peer has closed, or the connection is broken: free it). From readable only. */
+/* Lends the next bytes from the peer, valid until the next call. Returns 1, 0 (no more in this
+ * turn), -1 (the peer has closed, or the connection is broken: free it). From readable only. */
 EPP_MUSTUSE int channel_read(struct channel *c, struct epp_slice *ret);
 /* Appends bytes to what is to be sent (copied); channel_flush must follow in the same callback.
  * Returns false when the connection is broken or memory is short: free it. */

@@ -7,7 +7,7 @@
 #include "serve/dialect.h"
 #include "serve/h2.h"
 #include "serve/response.h"
-#include "wire/extproc.h"
+#include "wire/extanswer.h"
 
 /* What is known of a request when it must be decided. Valid during decide only. */
 struct epp_ask {
