@@ -47,6 +47,7 @@ struct eppd {
         struct epp_health *health;
         struct epp_stream_stats stream_stats;
         struct epp_stream_config stream;
+        struct epp_stream_spare spare;
         struct epp_rpc_handler handlers[1 + EPP_HEALTH_HANDLERS];
         struct epp_h2_stats h2_stats;
         SSL_CTX *tls;
@@ -265,7 +266,8 @@ start_listeners(struct eppd *d)
                 .default_mode = (enum epp_body_mode)o->default_body_mode,
                 .response_marker = o->response_marker,
                 .strip_control = o->strip_control,
-                .stats = &d->stream_stats };
+                .stats = &d->stream_stats,
+                .spare = &d->spare };
         d->handlers[0] = epp_stream_handler(&d->stream, max);
         epp_health_handlers(d->health, d->handlers + 1);
         if (!listen_on(d, o->grpc_port, d->tls, d->handlers, ARRAY_LEN(d->handlers), &d->grpc) ||
@@ -365,6 +367,8 @@ finish(struct eppd *d)
 
         listener_free(d->grpc);
         listener_free(d->grpc_health);
+        epp_slab_fini(&d->spare.streams);
+        epp_slab_fini(&d->spare.scans);
         admin_free(d->admin);
         for (size_t i = 0; i < ARRAY_LEN(events); i++)
                 if (events[i])

@@ -47,10 +47,10 @@ enum kept {
         KEPT_COUNT
 };
 static const struct epp_slice kept_names[KEPT_COUNT] = { N(":method"), N(":path"),
-        N("x-original-path"), N("x-forwarded-path"), N("x-request-id"), N("x-llm-d-inference-objective"),
-        N("x-gateway-inference-objective"), N("x-llm-d-model-name-rewrite"),
-        N("x-gateway-model-name-rewrite"), N("x-llm-d-inference-fairness-id"),
-        N("x-gateway-inference-fairness-id") };
+        N("x-original-path"), N("x-forwarded-path"), N("x-request-id"),
+        N("x-llm-d-inference-objective"), N("x-gateway-inference-objective"),
+        N("x-llm-d-model-name-rewrite"), N("x-gateway-model-name-rewrite"),
+        N("x-llm-d-inference-fairness-id"), N("x-gateway-inference-fairness-id") };
 
 struct stream {
         const struct epp_stream_config *cfg;
@@ -76,9 +76,13 @@ struct stream {
         uint32_t present;      /* bits of control[] */
         uint32_t seen;         /* bits of kept[] */
         bool client_hint;      /* the client sent our own header */
-        struct epp_buf body, subset, kept[KEPT_COUNT];
+        struct epp_buf body, subset;
+        struct epp_buf text;   /* of kept headers */
+        struct {
+                uint32_t at, n, size; /* size: room for it in text */
+        } kept[KEPT_COUNT];
         const struct epp_dialect *dialect;
-        struct epp_jscan scan;
+        struct epp_jscan *scan; /* while a body is read */
         struct epp_verdict verdict;
         bool ticket;
         bool stray;            /* a response without a pick */
@@ -157,6 +161,8 @@ drop_body(struct stream *s)
 {
         s->cfg->stats->held_bytes -= epp_buf_len(&s->body);
         epp_buf_fini(&s->body);
+        epp_slab_give(s->cfg->spare ? &s->cfg->spare->scans : NULL, s->scan);
+        s->scan = NULL;
 }
 
 static void
@@ -195,23 +201,29 @@ refuse(struct stream *s, int http, const char *text, const char *reason)
         end_call(s, 0, ""); /* unless it has ended otherwise */
 }
 
+static struct epp_slice
+kept(const struct stream *s, enum kept i)
+{
+        return epp_slice(s->text.p + s->text.head + s->kept[i].at, s->kept[i].n);
+}
+
 /* The value of a header that has an old name too: the new one hides it, even when it is empty. */
 static struct epp_slice
 either(const struct stream *s, enum kept name, enum kept old)
 {
-        return epp_buf_slice(&s->kept[s->seen & 1u << name ? name : old]);
+        return kept(s, s->seen & 1u << name ? name : old);
 }
 
 static struct epp_ask
 question(struct stream *s)
 {
-        return (struct epp_ask){ .method = epp_buf_slice(&s->kept[KEPT_METHOD]),
-                .path = epp_buf_slice(&s->kept[KEPT_PATH]),
-                .request_id = epp_buf_slice(&s->kept[KEPT_REQUEST_ID]),
+        return (struct epp_ask){ .method = kept(s, KEPT_METHOD),
+                .path = kept(s, KEPT_PATH),
+                .request_id = kept(s, KEPT_REQUEST_ID),
                 .objective = either(s, KEPT_OBJECTIVE, KEPT_OLD_OBJECTIVE),
                 .rewrite = either(s, KEPT_REWRITE, KEPT_OLD_REWRITE),
                 .fairness = either(s, KEPT_FAIRNESS, KEPT_OLD_FAIRNESS), .dialect = s->dialect,
-                .scan = &s->scan, .has_subset = s->has_subset,
+                .scan = s->scan, .has_subset = s->has_subset,
                 .subset = epp_buf_slice(&s->subset), .body_bytes = epp_buf_len(&s->body),
                 .begun = s->begun, .now = s->now };
 }
@@ -300,7 +312,7 @@ static int
 body_parts(struct stream *s, struct epp_parts *p)
 {
         if (s->verdict.rename)
-                return epp_parts_renamed(p, epp_buf_slice(&s->body), &s->scan, s->verdict.model);
+                return epp_parts_renamed(p, epp_buf_slice(&s->body), s->scan, s->verdict.model);
         epp_parts_plain(p, epp_buf_slice(&s->body));
         return 0;
 }
@@ -310,7 +322,7 @@ static void
 complete_duplex(struct stream *s, bool trailers)
 {
         struct epp_ext_out o = { .ns = s->cfg->hint_ns, .key = s->cfg->hint_key };
-        struct epp_slice method = epp_buf_slice(&s->kept[KEPT_METHOD]);
+        struct epp_slice method = kept(s, KEPT_METHOD);
         bool body = epp_buf_len(&s->body) || !method.n || epp_slice_eq(method, EPP_SLICE("POST"));
         struct epp_buf hint = { 0 };
         struct epp_parts p;
@@ -396,7 +408,7 @@ complete_streamed(struct stream *s, bool whole)
 static void
 complete_body(struct stream *s, bool end, bool trailers)
 {
-        epp_jscan_end(&s->scan);
+        epp_jscan_end(s->scan);
         if (s->mode == EPP_MODE_DUPLEX)
                 complete_duplex(s, trailers);
         else if (s->mode == EPP_MODE_STREAMED)
@@ -409,11 +421,30 @@ complete_body(struct stream *s, bool end, bool trailers)
 
 /* ---- the request as it comes ---- */
 
+/* The last one wins, in the room of the one before it if that has enough: repeated headers do not
+ * add up. */
 static void
-keep(struct stream *s, struct epp_buf *b, struct epp_slice v)
+keep(struct stream *s, enum kept i, struct epp_slice v)
 {
-        epp_buf_drain(b, epp_buf_len(b)); /* the last one wins */
-        s->nomem |= v.n <= KEEP_MAX && !memchr(v.p ? v.p : "", 0, v.n) && epp_buf_append(b, v) < 0;
+        size_t size = 32;
+        char *at;
+
+        s->kept[i].n = 0;
+        if (v.n == 0 || v.n > KEEP_MAX || memchr(v.p, 0, v.n))
+                return;
+        while (size < v.n)
+                size *= 2;
+        if (s->kept[i].size < v.n) {
+                if (epp_buf_reserve(&s->text, size, &at) < 0) {
+                        s->nomem = true;
+                        return;
+                }
+                s->kept[i].at = (uint32_t)epp_buf_len(&s->text);
+                s->kept[i].size = (uint32_t)size;
+                epp_buf_commit(&s->text, size);
+        }
+        s->kept[i].n = (uint32_t)v.n;
+        memcpy(s->text.p + s->text.head + s->kept[i].at, v.p, v.n);
 }
 
 /* What a dialect is told by: the end of the path, whatever a client appends as a query. The root
@@ -438,7 +469,7 @@ on_request_header(void *user, struct epp_slice name, struct epp_slice value)
                 if (epp_slice_ieq(name, kept_names[i])) {
                         if (i >= KEPT_PATH && i <= KEPT_FORWARDED_PATH)
                                 value = path_end(value);
-                        keep(s, &s->kept[i], value);
+                        keep(s, (enum kept)i, value);
                         s->seen |= 1u << i;
                         break; /* it may be one of control[] too */
                 }
@@ -494,8 +525,8 @@ static const struct epp_dialect *
 dialect_of(const struct stream *s)
 {
         for (int i = KEPT_PATH; i <= KEPT_FORWARDED_PATH; i++)
-                if (epp_buf_len(&s->kept[i]))
-                        return epp_dialect_of(epp_buf_slice(&s->kept[i]));
+                if (s->kept[i].n)
+                        return epp_dialect_of(kept(s, (enum kept)i));
         return epp_dialect_unknown();
 }
 
@@ -507,7 +538,13 @@ begin_body(struct stream *s)
         struct epp_ext_out o = { .remove = &remove, .n_remove = s->client_hint };
 
         s->phase = PHASE_BODY;
-        epp_jscan_init(&s->scan);
+        s->scan = epp_slab_take(s->cfg->spare ? &s->cfg->spare->scans : NULL,
+                sizeof(*s->scan));
+        if (!s->scan) {
+                end_call(s, 8, "out of memory");
+                return;
+        }
+        epp_jscan_init(s->scan);
         if (s->mode == EPP_MODE_STREAMED && !s->early_body) {
                 (void)route_headers(s, false);
                 return;
@@ -551,7 +588,7 @@ request_headers(struct stream *s, const struct epp_ext_in *in)
                 return;
         s->dialect = dialect_of(s);
         s->echo = s->upgrade ||
-                  epp_slice_eq(epp_buf_slice(&s->kept[KEPT_METHOD]), EPP_SLICE("CONNECT"));
+                  epp_slice_eq(kept(s, KEPT_METHOD), EPP_SLICE("CONNECT"));
         if (!in->end_of_stream && s->mode != EPP_MODE_NONE && !s->echo) {
                 begin_body(s);
                 return;
@@ -613,7 +650,7 @@ take_body(struct stream *s, struct epp_slice body)
                 return false;
         s->cfg->stats->held_bytes += body.n;
         s->held++;
-        epp_jscan_feed(&s->scan, body);
+        epp_jscan_feed(s->scan, body);
         return true;
 }
 
@@ -868,22 +905,19 @@ on_closed(void *user, epp_us now)
         s->cfg->stats->ended++;
         drop_body(s);
         epp_buf_fini(&s->subset);
-        for (size_t i = 0; i < KEPT_COUNT; i++)
-                epp_buf_fini(&s->kept[i]);
-        free(s);
+        epp_buf_fini(&s->text);
+        epp_slab_give(s->cfg->spare ? &s->cfg->spare->streams : NULL, s);
 }
 
 static int
 on_open(void *ctx, struct epp_rpc *rpc, epp_us now)
 {
         const struct epp_stream_config *cfg = ctx;
-        struct stream *s = calloc(1, sizeof(*s));
+        struct stream *s = epp_slab_take(cfg->spare ? &cfg->spare->streams : NULL, sizeof(*s));
 
         if (!s)
                 return EPP_ENOMEM;
-        s->cfg = cfg;
-        s->rpc = rpc;
-        s->now = s->begun = now;
+        *s = (struct stream){ .cfg = cfg, .rpc = rpc, .now = now, .begun = now };
         cfg->stats->begun++;
         epp_rpc_set_user(rpc, s);
         epp_rpc_wake(rpc, now + SILENCE_US);

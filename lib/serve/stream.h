@@ -4,6 +4,7 @@
 #ifndef EPP_STREAM_H
 #define EPP_STREAM_H
 
+#include "base/slab.h"
 #include "serve/dialect.h"
 #include "serve/h2.h"
 #include "serve/response.h"
@@ -57,6 +58,12 @@ struct epp_stream_stats {
         uint64_t held_bytes; /* of request bodies, now */
 };
 
+/* Memory of streams that have ended, for those to come. Begins as zeroes; whoever owns it ends the
+ * slabs when no stream is left. */
+struct epp_stream_spare {
+        struct epp_slab streams, scans;
+};
+
 /* Limits of 0 are none. */
 struct epp_stream_config {
         struct epp_decider decider;
@@ -68,6 +75,7 @@ struct epp_stream_config {
         bool response_marker;
         bool strip_control;                  /* control headers do not reach the model server */
         struct epp_stream_stats *stats;
+        struct epp_stream_spare *spare;      /* NULL: none */
 };
 
 /* The handler of ExternalProcessor/Process; <cfg> is borrowed for its life. */
