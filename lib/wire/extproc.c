@@ -16,11 +16,16 @@ struct field {
         struct epp_slice bytes; /* type 2 */
 };
 
-static bool
+static inline bool
 varint(struct epp_slice *in, uint64_t *ret)
 {
         uint64_t v = 0;
 
+        if (EPP_LIKELY(in->n && (unsigned char)*in->p < 0x80)) { /* nearly always */
+                *ret = (unsigned char)*in->p;
+                in->p++, in->n--;
+                return true;
+        }
         for (unsigned shift = 0; shift < 64 && in->n; shift += 7) {
                 unsigned char c = (unsigned char)*in->p;
 
@@ -44,7 +49,7 @@ skip(struct epp_slice *in, size_t n)
 }
 
 /* The next field: 1 and *f, 0 at the end, EPP_EPROTO. */
-static int
+static inline int
 next_field(struct epp_slice *in, struct field *f)
 {
         uint64_t tag, n;
