@@ -16,7 +16,7 @@
 #include "wire/sse.h"
 
 #define ROUNDS 15
-#define ROUND_NS 20000000
+#define ROUND_NS 10000000
 
 static int64_t
 now_ns(void)
@@ -27,23 +27,25 @@ now_ns(void)
         return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Nanoseconds per call of <fn>. */
+/* Nanoseconds per call of <fn>; as many calls between two looks at the clock as take a while. */
 static double
 measure(void (*fn)(void *), void *arg)
 {
         double best = 1e18;
+        uint64_t batch = 1;
 
-        for (int round = 0; round < ROUNDS; round++) {
-                int64_t begin = now_ns(), end;
-                uint64_t n = 0;
+        for (int round = 0; round < ROUNDS;) {
+                int64_t begin = now_ns(), took;
 
-                do {
-                        for (int i = 0; i < 16; i++)
-                                fn(arg);
-                        n += 16;
-                        end = now_ns();
-                } while (end - begin < ROUND_NS);
-                best = EPP_MIN(best, (double)(end - begin) / (double)n);
+                for (uint64_t i = 0; i < batch; i++)
+                        fn(arg);
+                took = now_ns() - begin;
+                if (took < ROUND_NS) {
+                        batch *= 2;
+                        continue;
+                }
+                best = EPP_MIN(best, (double)took / (double)batch);
+                round++;
         }
         return best;
 }
