@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/listener.h>
+#include <unistd.h>
 
 #include "daemon/conn_addr.h"
 #include "daemon/loop.h"
+#include "daemon/systemd.h"
 
 #define REST_US 100000
 #define SAY_US 60000000 /* a shortage is said no more often */
@@ -58,25 +60,42 @@ on_error(struct evconnlistener *ev, void *user)
                                            : strerror(why)));
 }
 
+/* A socket that was passed to us, or one of our own. Returns 0, or an errno. */
+static int
+open_door(struct acceptor *a)
+{
+        const struct acceptor_config *cfg = &a->cfg;
+        int flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC;
+        int fd = cfg->port ? systemd_take(cfg->port) : -1, len;
+        struct sockaddr_storage sa;
+
+        if (fd >= 0) {
+                a->ev = evconnlistener_new(a->base, on_accept, a, flags, 0, fd);
+                if (!a->ev)
+                        close(fd);
+                return a->ev ? 0 : ENOMEM;
+        }
+        len = conn_addr(cfg->address, cfg->port, &sa);
+        if (len == 0)
+                return EINVAL;
+        a->ev = evconnlistener_new_bind(a->base, on_accept, a, flags, cfg->backlog,
+                (struct sockaddr *)&sa, len);
+        return a->ev ? 0 : errno;
+}
+
 int
 acceptor_new(struct event_base *base, const struct acceptor_config *cfg, struct acceptor **ret)
 {
         struct acceptor *a = calloc(1, sizeof(*a));
-        struct sockaddr_storage sa;
-        int e = ENOMEM, len = conn_addr(cfg->address, cfg->port, &sa);
+        int e = ENOMEM;
 
         if (!a)
                 return -ENOMEM;
         *a = (struct acceptor){ .cfg = *cfg, .base = base };
         a->again = evtimer_new(base, on_again, a);
-        errno = EINVAL;
-        if (a->again && len > 0)
-                a->ev = evconnlistener_new_bind(base, on_accept, a,
-                        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC,
-                        cfg->backlog, (struct sockaddr *)&sa, len);
-        if (a->again && !a->ev)
-                e = errno;
-        if (!a->ev) {
+        if (a->again)
+                e = open_door(a);
+        if (e) {
                 acceptor_free(a);
                 return -e;
         }

@@ -12,7 +12,7 @@ struct acceptor;
 
 struct acceptor_config {
         const char *address; /* IP literal */
-        unsigned port;       /* 0: any free one */
+        unsigned port;       /* 0: any free one; a passed socket of it is used (systemd.h) */
         int backlog;
         void (*fn)(void *ctx, int fd, const struct sockaddr *peer); /* owns <fd> */
         void *ctx;

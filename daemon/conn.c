@@ -5,19 +5,19 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <netinet/tcp.h>
-#include <openssl/ssl.h>
 #include <sys/socket.h>
 
 #include "daemon/acceptor.h"
 #include "daemon/channel.h"
 #include "daemon/conn_addr.h"
 #include "daemon/loop.h"
+#include "daemon/peers.h"
 #include "daemon/span.h"
+#include "daemon/tls.h"
 
 #define OUTPUT_HIGH (1 << 20) /* above this the socket is slower than we: stop asking h2 */
 #define FIRST_BYTE_SECONDS 10 /* and as long again for the TLS handshake */
 #define TICK_MIN_US 10000     /* ticks come no closer together */
-#define PEERS 64              /* peers whose mistake was named; a ring */
 
 struct conn {
         struct listener *l;
@@ -36,8 +36,8 @@ struct listener {
         struct conn *conns;
         struct event *tick;
         epp_us next;             /* when tick is armed for */
-        char named[PEERS][INET6_ADDRSTRLEN];
-        unsigned next_named;
+        struct peers named; /* whose mistake was told */
+        struct epp_rng rng;      /* of ages */
 };
 
 static void
@@ -107,6 +107,7 @@ on_tick(evutil_socket_t fd, short what, void *user)
         epp_us now = span.wall;
 
         (void)fd, (void)what;
+        loop_late(l->next, now);
         l->next = 0;
         for (struct conn *c = l->conns, *next; c; c = next) {
                 next = c->next;
@@ -159,10 +160,8 @@ on_lost(void *user)
 static void
 name_mismatch(struct listener *l, const char *peer)
 {
-        for (unsigned i = 0; i < PEERS; i++)
-                if (strcmp(l->named[i], peer) == 0)
-                        return;
-        snprintf(l->named[l->next_named++ % PEERS], sizeof(l->named[0]), "%s", peer);
+        if (!peers_first(&l->named, peer))
+                return;
         epp_log(l->cfg.log, EPP_LOG_WARN, "transport_mismatch", LOG_T("peer", peer),
                 LOG_N("port", listener_port(l)),
                 LOG_T("why", l->cfg.tls ? "plaintext on a TLS port: set --secure-serving=false or "
@@ -187,7 +186,7 @@ open_channel(struct conn *c, int fd)
         return c->channel != NULL;
 }
 
-/* The first byte is here: 0x16 begins a TLS record. */
+/* The first byte is here. */
 static void
 on_first_byte(evutil_socket_t fd, short what, void *user)
 {
@@ -198,7 +197,7 @@ on_first_byte(evutil_socket_t fd, short what, void *user)
                 conn_free(c);
                 return;
         }
-        if ((byte == 0x16) != (c->l->cfg.tls != NULL)) {
+        if (tls_begins(byte) != (c->l->cfg.tls != NULL)) {
                 name_mismatch(c->l, c->peer);
                 conn_free(c);
                 return;
@@ -210,6 +209,8 @@ on_first_byte(evutil_socket_t fd, short what, void *user)
         }
         event_free(c->first);
         c->first = NULL;
+        if (c->l->cfg.age)
+                epp_h2_age(c->h2, c->l->cfg.age, &c->l->rng, loop_now(c->l->base));
         (void)conn_flush(c);
 }
 
@@ -251,6 +252,7 @@ listener_new(struct event_base *base, const struct listener_config *cfg, struct 
                 return -ENOMEM;
         l->base = base;
         l->cfg = *cfg;
+        epp_rng_init(&l->rng, (uint64_t)loop_wall());
         l->tick = evtimer_new(base, on_tick, l);
         if (l->tick)
                 r = acceptor_new(base, &door, &l->acceptor);
@@ -275,13 +277,23 @@ listener_port(const struct listener *l)
 }
 
 size_t
-listener_calls(const struct listener *l)
+listener_connections(const struct listener *l)
 {
         size_t n = 0;
 
         for (const struct conn *c = l->conns; c; c = c->next)
-                n += c->h2 ? epp_h2_calls(c->h2) : 0;
+                n += c->h2 != NULL;
         return n;
+}
+
+void
+listener_flush(struct listener *l)
+{
+        for (struct conn *c = l->conns, *next; c; c = next) {
+                next = c->next;
+                if (c->h2)
+                        (void)conn_flush(c);
+        }
 }
 
 void
@@ -289,13 +301,14 @@ listener_shutdown(struct listener *l, bool final)
 {
         if (final)
                 acceptor_stop(l->acceptor);
-        for (struct conn *c = l->conns, *next; c; c = next) {
-                next = c->next;
+        for (struct conn *c = l->conns; c; c = c->next) {
                 if (!c->h2)
                         continue;
                 epp_h2_shutdown(c->h2, final);
-                (void)conn_flush(c);
+                if (final)
+                        epp_h2_reset(c->h2);
         }
+        listener_flush(l);
 }
 
 void

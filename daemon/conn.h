@@ -18,6 +18,7 @@ struct listener_config {
         size_t n_handlers;
         struct epp_h2_stats *stats;
         const struct epp_log *log;
+        epp_us age;          /* at which connections are asked to end; 0: never */
 };
 
 /* Listens and serves the handlers to each peer; what <cfg> points at is borrowed.
@@ -28,8 +29,12 @@ EPP_MUSTUSE int listener_new(struct event_base *base, const struct listener_conf
 void listener_set_tls(struct listener *l, SSL_CTX *tls);
 /* The port in use. */
 unsigned listener_port(const struct listener *l);
-size_t listener_calls(const struct listener *l);
-/* GOAWAY to every peer; final closes the listening socket too. */
+/* Open ones that have said something. */
+size_t listener_connections(const struct listener *l);
+/* Sends what handlers said to other calls than the one that was fed: a health Watch. */
+void listener_flush(struct listener *l);
+/* GOAWAY to every peer; final takes no more connections, and resets the calls that still run: each
+ * connection closes when it has sent that. */
 void listener_shutdown(struct listener *l, bool final);
 /* Closes everything; every call of every peer ends. Accepts NULL. */
 void listener_free(struct listener *l);

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <string.h>
 
 /* Returns the address length, or 0 when <text> is no IP literal. */
@@ -44,6 +45,19 @@ conn_peer(const struct sockaddr *sa, char ret[INET6_ADDRSTRLEN])
 
         if (!inet_ntop(sa->sa_family, ip, ret, INET6_ADDRSTRLEN))
                 ret[0] = 0;
+}
+
+/* 127.0.0.0/8, ::1, and the first as IPv6 sockets show it. */
+static inline bool
+conn_is_loopback(const struct sockaddr *sa)
+{
+        const struct in6_addr *six = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+        const struct in_addr *four = &((const struct sockaddr_in *)(const void *)sa)->sin_addr;
+
+        if (sa->sa_family == AF_INET6)
+                return IN6_IS_ADDR_LOOPBACK(six) ||
+                       (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
+        return sa->sa_family == AF_INET && ntohl(four->s_addr) >> 24 == 127;
 }
 
 #endif

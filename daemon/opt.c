@@ -1,275 +1,237 @@
-/* opt.c - see opt.h. */
-#include "daemon/opt.h"
+/* opt.c - see opt.h: the environment and the command line. */
+#include <ctype.h>
+#include <stdarg.h>
 
-#include <errno.h>
-#include <inttypes.h>
-#include <math.h>
+#include "base/log.h"
+#include "daemon/opt_row.h"
 
-#include "model/metricspec.h"
+#define MAX_SAID 10 /* mistakes that are told one by one */
+#define SHOWN 80    /* bytes of a wrong value that are */
 
-enum kind { TEXT, LIST, BOOL, PORT, NUMBER, BYTES, DURATION, RATIO, METRIC, ENUM };
-
-struct row {
-        const char *group; /* a heading; the rest is unset */
-        const char *name, *old, *def, *prose;
-        enum kind kind;
-        size_t offset;
-};
-
-static const struct row rows[] = {
+const struct opt_row opt_rows[] = {
 #define GROUP(title) { .group = title },
-#define OPT(field, k, n, o, d, p) { NULL, n, o, d, p, k, offsetof(struct opt, field) },
+#define OPT(f, k, n, o, d, p, ...) { .name = n, .old = o, .def = d, .prose = p, .kind = k, \
+        .offset = offsetof(struct opt, f), .id = OPT_ID_##f, ##__VA_ARGS__ },
+#define UNBUILT(...)
 #include "daemon/opt.def"
+#undef UNBUILT
 #undef OPT
 #undef GROUP
 };
+const size_t opt_rows_n = ARRAY_LEN(opt_rows);
 
-/* Flags of today's picker whose feature is not built: refused by name, never ignored. */
-static const char *const unbuilt[] = { "config-file", "config-text", "enable-pprof",
-        "metrics-client-cert-auth", "tls-min-version", "tls-cipher-suites", "endpoint-dns",
-        "emit-endpoint-scores", "enable-flow-control" };
-/* Flags that only ask for what is so anyway, with the values that ask for it. */
-static const struct {
-        const char *name, *value;
-} harmless[] = { { "tracing", "false" },
-        { "health-checking", "true" }, { "healthChecking", "true" } };
+const struct opt_unbuilt opt_unbuilt[] = {
+#define GROUP(title)
+#define OPT(...)
+#define UNBUILT(kind, n, o, off) { n, o, kind == BOOL, off },
+#include "daemon/opt.def"
+#undef UNBUILT
+#undef OPT
+#undef GROUP
+};
+const size_t opt_unbuilt_n = ARRAY_LEN(opt_unbuilt);
 
-static void *
-at(struct opt *o, const struct row *r)
+struct parser {
+        struct opt *o;
+        void (*say)(const char *line);
+        unsigned mistakes;
+        enum opt_from from;
+        const struct opt_row *bare; /* the flag before this word, when it took no value */
+        bool skip;                  /* the flag before is unknown: this may be its value */
+        void (*show)(void);         /* --help and the like */
+        bool dump;
+};
+
+static void EPP_PRINTF(2, 3)
+mistake(struct parser *p, const char *fmt, ...)
 {
-        return (char *)o + r->offset;
+        char line[512];
+        va_list ap;
+
+        if (++p->mistakes > MAX_SAID)
+                return;
+        va_start(ap, fmt);
+        vsnprintf(line, sizeof(line), fmt, ap);
+        va_end(ap);
+        p->say(line);
 }
 
-static bool
-scaled(const char *text, const char *const *units, const double *factor, size_t n, double *ret)
-{
-        char *end;
-        double v;
-
-        errno = 0;
-        v = strtod(text, &end);
-        if (end == text || errno || !isfinite(v) || v < 0)
-                return false;
-        for (size_t i = 0; i < n; i++) {
-                if (strcmp(end, units[i]) == 0) {
-                        *ret = v * factor[i];
-                        return *ret < 9e18;
-                }
-        }
-        return false;
-}
-
-/* A decimal number without sign or exponent at *p, which goes behind it. */
-static bool
-decimal(const char **p, double *ret)
-{
-        size_t n = strspn(*p, "0123456789.");
-        char text[32], *end;
-
-        if (n == 0 || n >= sizeof(text))
-                return false;
-        memcpy(text, *p, n);
-        text[n] = 0;
-        *ret = strtod(text, &end);
-        *p += n;
-        return *end == 0 && end > text;
-}
-
-bool
-opt_duration(const char *text, epp_us *ret)
-{
-        static const struct {
-                const char *unit;
-                double us;
-        } units[] = { { "ns", 1e-3 }, { "us", 1 }, { "\u00b5s", 1 }, { "\u03bcs", 1 },
-                { "ms", 1e3 }, { "s", 1e6 }, { "m", 60e6 }, { "h", 3600e6 } };
-        double all = 0, v;
-
-        if (strcmp(text, "0") == 0) {
-                *ret = 0;
-                return true;
-        }
-        for (const char *p = text; p == text || *p;) {
-                size_t n, i = 0;
-
-                if (!decimal(&p, &v))
-                        return false;
-                n = strcspn(p, "0123456789.");
-                while (i < ARRAY_LEN(units) &&
-                        !epp_slice_eq(epp_slice(p, n), epp_slice_str(units[i].unit)))
-                        i++;
-                if (i == ARRAY_LEN(units))
-                        return false;
-                all += v * units[i].us;
-                p += n;
-        }
-        if (all >= 9e18)
-                return false;
-        *ret = (epp_us)all;
-        return true;
-}
-
-static bool
-parse_metric(const char *text)
-{
-        struct epp_load_metric m = { .family = NULL };
-        char *copy = strdup(text);
-        bool ok = copy && epp_metricspec_parse(copy, &m) == 0;
-
-        free(copy);
-        return ok;
-}
-
-static bool
-parse_bytes(const char *text, uint64_t *ret)
-{
-        static const char *const units[] = { "", "B", "k", "K", "kB", "KB", "M", "MB", "G", "GB",
-                "Ki", "KiB", "Mi", "MiB", "Gi", "GiB" };
-        static const double factor[] = { 1, 1, 1e3, 1e3, 1e3, 1e3, 1e6, 1e6, 1e9, 1e9, 1024, 1024,
-                1 << 20, 1 << 20, 1 << 30, 1 << 30 };
-        double v;
-
-        if (!scaled(text, units, factor, ARRAY_LEN(units), &v))
-                return false;
-        *ret = (uint64_t)v;
-        return true;
-}
-
-/* The names an ENUM row allows stand in its prose behind "one of ", up to ':' or '.'. */
-static struct epp_slice
-choices(const struct row *r)
-{
-        const char *p = strstr(r->prose, "one of ") + strlen("one of ");
-        struct epp_slice s = epp_slice_str(p);
-        const char *colon = strchr(p, ':');
-
-        s.n = colon ? (size_t)(colon - p) : s.n - (p[s.n - 1] == '.');
-        return s;
-}
-
-static bool
-parse_enum(const struct row *r, const char *text, unsigned *ret)
-{
-        struct epp_slice rest = choices(r);
-
-        for (unsigned i = 0; rest.p; i++) {
-                if (epp_slice_eq(epp_slice_cut(&rest, ' '), epp_slice_str(text))) {
-                        *ret = i;
-                        return true;
-                }
-        }
-        return false;
-}
-
-static bool
-parse_bool(const char *text, bool *ret)
-{
-        static const char *const yes[] = { "true", "1", "t", "T", "TRUE", "True" };
-        static const char *const no[] = { "false", "0", "f", "F", "FALSE", "False" };
-
-        for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
-                if (strcmp(text, yes[i]) == 0 || strcmp(text, no[i]) == 0) {
-                        *ret = strcmp(text, yes[i]) == 0;
-                        return true;
-                }
-        }
-        return false;
-}
-
-static bool
-parse_number(const char *text, uint64_t max, uint64_t *ret)
-{
-        char *end;
-
-        if (*text < '0' || *text > '9')
-                return false;
-        errno = 0;
-        *ret = strtoull(text, &end, 10);
-        return *end == 0 && errno == 0 && *ret <= max;
-}
-
-static bool
-list_add(struct opt_list *l, const char *text)
-{
-        const char **v = realloc(l->v, (l->n + 1) * sizeof(*v));
-
-        if (!v)
-                return false;
-        l->v = v;
-        v[l->n++] = text;
-        return true;
-}
-
-static bool
-set(struct opt *o, const struct row *r, const char *text)
-{
-        uint64_t n;
-
-        switch (r->kind) {
-        case METRIC:
-                if (!parse_metric(text))
-                        return false;
-                EPP_FALLTHROUGH;
-        case TEXT:
-                *(const char **)at(o, r) = text;
-                return true;
-        case LIST:
-                return *text && list_add(at(o, r), text);
-        case BOOL:
-                return parse_bool(text, at(o, r));
-        case PORT:
-                if (!parse_number(text, 65535, &n))
-                        return false;
-                *(unsigned *)at(o, r) = (unsigned)n;
-                return true;
-        case NUMBER:
-                return parse_number(text, UINT64_MAX, at(o, r));
-        case BYTES:
-                return parse_bytes(text, at(o, r));
-        case DURATION:
-                return opt_duration(text, at(o, r));
-        case RATIO: {
-                static const char *const units[] = { "" };
-                static const double factor[] = { 1 };
-
-                return scaled(text, units, factor, 1, at(o, r)) && *(double *)at(o, r) <= 1;
-        }
-        case ENUM:
-                return parse_enum(r, text, at(o, r));
-        }
-        return false;
-}
-
+/* What the user gave, so that it stays one short line. */
 static const char *
-wants(const struct row *r)
+shown(struct epp_slice s, char *out, size_t size)
 {
-        static const char *const text[] = { "a text", "a text", "true or false",
-                "a port, 0 to 65535", "a whole number", "a size such as 64Mi",
-                "a duration such as 50ms or 2s", "a number from 0 to 1",
-                "a metric such as name or name{label=value}", NULL };
+        size_t n = EPP_MIN(s.n, (size_t)SHOWN);
 
-        return text[r->kind];
+        for (size_t i = 0; i < n; i++)
+                out[i] = iscntrl((unsigned char)s.p[i]) ? '?' : s.p[i];
+        snprintf(out + n, size - n, "%s", s.n > n ? "..." : "");
+        return out;
+}
+#define SHOWN_TEXT(s) shown(s, (char[SHOWN + 4]){ 0 }, SHOWN + 4)
+
+static void
+bad_value(struct parser *p, const char *flag, const struct opt_row *r, const char *text)
+{
+        const char *value = SHOWN_TEXT(epp_slice_str(text));
+
+        if (r->kind == ENUM)
+                mistake(p, "%s: \"%s\" is none of: " SLICE_FMT, flag, value,
+                        SLICE_ARG(opt_choices(r)));
+        else
+                mistake(p, "%s: \"%s\" is not %s%s%s", flag, value, opt_wants(r),
+                        r->zero ? "; 0: " : "", r->zero ? r->zero : "");
+}
+
+/* A value for a row, from wherever; <flag> is what messages call it. */
+static void
+give(struct parser *p, const char *flag, const struct opt_row *r, const char *text)
+{
+        char range[96];
+
+        if (!opt_set(p->o, r, text)) {
+                bad_value(p, flag, r, text);
+        } else if (!opt_within(r, text)) {
+                opt_range(r, range, sizeof(range));
+                mistake(p, "%s: \"%s\" is out of range: %s", flag,
+                        SHOWN_TEXT(epp_slice_str(text)), range);
+        }
+        p->o->from[r->id] = (unsigned char)p->from;
 }
 
 static void
-bad_value(const struct row *r, const char *text, char *err, size_t size)
+drop_list(struct opt_list *l)
 {
-        if (r->kind == ENUM)
-                snprintf(err, size, "--%s: \"%s\" is none of: " SLICE_FMT, r->name, text,
-                        SLICE_ARG(choices(r)));
-        else
-                snprintf(err, size, "--%s: \"%s\" is not %s", r->name, text, wants(r));
+        free(l->v);
+        free(l->copy);
+        *l = (struct opt_list){ NULL };
 }
 
-static const struct row *
+static struct opt_list *
+list_of(struct opt *o, const struct opt_row *r)
+{
+        return r->kind == LIST ? (struct opt_list *)(void *)((char *)o + r->offset) : NULL;
+}
+
+/* The environment: EPPD_ and the flag in capitals, - as _. */
+#define PREFIX "EPPD_"
+
+static bool
+is_variable(const struct opt_row *r, struct epp_slice name)
+{
+        if (r->group || strlen(r->name) != name.n)
+                return false;
+        for (size_t i = 0; i < name.n; i++)
+                if ((r->name[i] == '-' ? '_' : toupper((unsigned char)r->name[i])) != name.p[i])
+                        return false;
+        return true;
+}
+
+/* True at <word> in <name> where a word begins. */
+static const char *
+word_in(const char *name, const char *word)
+{
+        const char *p = strstr(name, word);
+
+        while (p && p != name && p[-1] != '_')
+                p = strstr(p + 1, word);
+        return p;
+}
+
+/* Kubernetes tells each pod of the Services around it: for one called eppd, or eppd-metrics, in
+ * variables that look like ours. EPPD_METRICS_PORT=tcp://10.0.0.1:9090 is no port for us. */
+static bool
+is_service(const char *name, const char *value)
+{
+        const char *port = word_in(name, "PORT");
+
+        if (word_in(name, "SERVICE_HOST") || word_in(name, "SERVICE_PORT"))
+                return true;
+        for (; port; port = word_in(port + 1, "PORT")) {
+                if (port[4] == '_' && isdigit((unsigned char)port[5]))
+                        return true;
+                if (!port[4] && strstr(value, "://"))
+                        return true;
+        }
+        return false;
+}
+
+/* Members stand between blanks or newlines: a comma may be inside an endpoint. */
+static void
+give_list(struct parser *p, const char *flag, const struct opt_row *r, const char *text)
+{
+        struct opt_list *l = list_of(p->o, r);
+        char *rest;
+
+        drop_list(l);
+        l->copy = rest = strdup(text);
+        for (char *one; rest && (one = strsep(&rest, " \t\r\n"));)
+                if (*one)
+                        give(p, flag, r, one);
+}
+
+static bool
+take_variable(struct parser *p, const char *name, const char *value)
+{
+        char flag[128];
+
+        snprintf(flag, sizeof(flag), PREFIX "%s", name);
+        for (size_t i = 0; i < opt_rows_n; i++) {
+                const struct opt_row *r = &opt_rows[i];
+
+                if (!is_variable(r, epp_slice_str(name)))
+                        continue;
+                if (r->kind == LIST)
+                        give_list(p, flag, r, value);
+                else
+                        give(p, flag, r, value);
+                return true;
+        }
+        return false;
+}
+
+static void
+take_environment(struct parser *p, char *const *env)
+{
+        char unknown[256];
+        size_t n = 0;
+
+        p->from = OPT_BY_ENV;
+        for (; env && *env; env++) {
+                const char *equal = strchr(*env, '='), *name = *env + strlen(PREFIX);
+                struct epp_slice text;
+                char copy[96];
+
+                if (!equal || !equal[1] || strncmp(*env, PREFIX, strlen(PREFIX)) != 0)
+                        continue;
+                text = epp_slice(name, (size_t)(equal - name));
+                snprintf(copy, sizeof(copy), SLICE_FMT, SLICE_ARG(text));
+                if (is_service(copy, equal + 1) || take_variable(p, copy, equal + 1))
+                        continue;
+                if (n < sizeof(unknown) - sizeof(copy) - 10)
+                        n += (size_t)snprintf(unknown + n, sizeof(unknown) - n, "%s" PREFIX "%s",
+                                n ? ", " : "", SHOWN_TEXT(epp_slice_str(copy)));
+        }
+        if (n) {
+                char line[320];
+
+                snprintf(line, sizeof(line), "no flag goes by %s (see --help)", unknown);
+                p->say(line);
+        }
+}
+
+/* The command line. */
+
+static const struct opt_row *
 find(struct epp_slice name, bool *ret_old)
 {
-        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-                if (rows[i].group)
+        for (size_t i = 0; i < opt_rows_n; i++) {
+                const struct opt_row *r = &opt_rows[i];
+
+                if (r->group)
                         continue;
-                *ret_old = rows[i].old && epp_slice_eq(name, epp_slice_str(rows[i].old));
-                if (*ret_old || epp_slice_eq(name, epp_slice_str(rows[i].name)))
-                        return &rows[i];
+                *ret_old = r->old && epp_slice_eq(name, epp_slice_str(r->old));
+                if (*ret_old || epp_slice_eq(name, epp_slice_str(r->name)))
+                        return r;
         }
         return NULL;
 }
@@ -299,111 +261,50 @@ distance(struct epp_slice a, struct epp_slice b)
         return row[b.n];
 }
 
-static void
-unknown(struct epp_slice name, char *err, size_t size)
+/* The flag that <name> is a typo of: fewer edits than half its letters, at most 3. */
+static const char *
+nearest(struct epp_slice name)
 {
-        unsigned best = (unsigned)EPP_MIN((name.n + 1) / 2, (size_t)4); /* edits of a typo: fewer */
+        unsigned best = (unsigned)EPP_MIN((name.n + 1) / 2, (size_t)4);
         const char *near = NULL;
 
-        for (size_t i = 0; i < ARRAY_LEN(unbuilt); i++) {
-                if (epp_slice_eq(name, epp_slice_str(unbuilt[i]))) {
-                        snprintf(err, size, "--%s: this feature is not built yet", unbuilt[i]);
-                        return;
-                }
-        }
-        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-                unsigned d = rows[i].group ? 99 : distance(name, epp_slice_str(rows[i].name));
+        for (size_t i = 0; i < opt_rows_n && name.n < 64; i++) {
+                unsigned d = opt_rows[i].group ? 99
+                                               : distance(name, epp_slice_str(opt_rows[i].name));
 
                 if (d < best) {
                         best = d;
-                        near = rows[i].name;
+                        near = opt_rows[i].name;
                 }
         }
-        snprintf(err, size, "unknown flag --" SLICE_FMT "%s%s%s", SLICE_ARG(name),
-                near ? "; did you mean --" : " (see --help)", near ? near : "", near ? "?" : "");
+        return near;
 }
 
-static bool
-is_harmless(struct epp_slice name, const char *value)
+static const struct opt_unbuilt *
+find_unbuilt(struct epp_slice name)
 {
-        for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
-                if (epp_slice_eq(name, epp_slice_str(harmless[i].name)) &&
-                        strcmp(value ? value : "true", harmless[i].value) == 0)
-                        return true;
-        return false;
-}
+        for (size_t i = 0; i < opt_unbuilt_n; i++) {
+                const struct opt_unbuilt *u = &opt_unbuilt[i];
 
-/* Prints <text> wrapped at 79 columns behind <indent> blanks. */
-static void
-print_wrapped(const char *text, int indent)
-{
-        int column = indent;
-
-        printf("%*s", indent, "");
-        while (*text) {
-                int n = (int)strcspn(text, " ");
-
-                if (column > indent && column + n > 79) {
-                        printf("\n%*s", indent, "");
-                        column = indent;
-                }
-                printf("%s%.*s", column > indent ? " " : "", n, text);
-                column += n + 1;
-                text += n + (text[n] == ' ');
+                if (epp_slice_eq(name, epp_slice_str(u->name)) ||
+                        (u->old && epp_slice_eq(name, epp_slice_str(u->old))))
+                        return u;
         }
-        printf("\n");
+        return NULL;
 }
 
+/* <value> is NULL for none. */
 static void
-help(void)
+take_unbuilt(struct parser *p, const struct opt_unbuilt *u, const char *value)
 {
-        printf("eppd - endpoint picker for inference gateways\n\nusage: eppd [flags]\n");
-        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-                const struct row *r = &rows[i];
+        bool on = true;
 
-                if (r->group) {
-                        printf("\n%s\n", r->group);
-                        continue;
-                }
-                printf("  --%s%s%s\n", r->name, *r->def ? "=" : "", r->def);
-                print_wrapped(r->prose, 8);
-        }
-        printf("\n  --dump-config\n        Prints every flag with its value and ends.\n"
-               "  --help, --version\n");
-}
-
-/* Prose as mdoc wants it: a new line for each sentence. */
-static void
-mdoc_prose(const char *prose)
-{
-        for (const char *end; (end = strstr(prose, ". ")); prose = end + 2)
-                printf("%.*s\n", (int)(end + 1 - prose), prose);
-        printf("%s\n", prose);
-}
-
-/* The same for the manual: mdoc, included by man/eppd.8.in. */
-static void
-mdoc(void)
-{
-        bool open = false;
-
-        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-                const struct row *r = &rows[i];
-
-                if (r->group) {
-                        printf("%s.Ss %s\n.Bl -tag -width 4n\n", open ? ".El\n" : "", r->group);
-                        open = true;
-                        continue;
-                }
-                printf(".It Fl -%s", r->name);
-                if (*r->def)
-                        printf(" Ns = Ns Ar %s", r->def);
-                printf("\n");
-                mdoc_prose(r->prose);
-                if (r->old)
-                        printf("Old spelling:\n.Fl %s .\n", r->old);
-        }
-        printf(".El\n");
+        if (u->boolean && value && !opt_bool(value, &on))
+                mistake(p, "--%s: \"%s\" is not true or false", u->name,
+                        SHOWN_TEXT(epp_slice_str(value)));
+        else if (u->boolean ? on : strcmp(value, u->off) != 0)
+                mistake(p, "--%s: this feature is not built yet%s%s%s", u->name,
+                        *u->off ? " (only " : "", u->off, *u->off ? " is taken)" : "");
 }
 
 static const char *
@@ -418,165 +319,177 @@ unquote(char *text)
         return text;
 }
 
-/* One flag at argv[*i], and its value; advances *i. */
-static enum opt_result
-take(struct opt *o, int argc, char **argv, int *i, char *err, size_t size,
-        void (*warn)(const char *))
+static void
+take_row(struct parser *p, const struct opt_row *r, const char *value, bool old)
 {
-        struct epp_slice name = epp_slice_str(argv[*i]);
-        const char *value = NULL;
-        const struct row *r;
-        char *equal;
-        bool old;
+        struct opt_list *l = list_of(p->o, r);
+        char flag[96];
 
-        if (name.n < 2 || name.p[0] != '-') {
-                bool ignored;
-
-                snprintf(err, size, "unexpected argument \"%s\": %s", argv[*i],
-                        parse_bool(argv[*i], &ignored)
-                                ? "true and false are written behind =, as --flag=false"
-                                : "flags begin with --");
-                return OPT_BAD;
-        }
-        name.p += name.p[1] == '-' ? 2 : 1;
-        name.n = strlen(name.p);
-        equal = strchr(argv[*i], '=');
-        if (equal) {
-                name.n = (size_t)(equal - name.p);
-                value = unquote(equal + 1);
-        }
-        r = find(name, &old);
-        if (!r && is_harmless(name, value))
-                return OPT_RUN;
-        if (!r) {
-                unknown(name, err, size);
-                return OPT_BAD;
-        }
-        if (!value && r->kind == BOOL)
-                value = "true";
-        if (!value) {
-                if (++*i >= argc) {
-                        snprintf(err, size, "--%s needs %s", r->name,
-                                wants(r) ? wants(r) : "a value");
-                        return OPT_BAD;
-                }
-                value = unquote(argv[*i]);
-        }
-        if (!set(o, r, value)) {
-                bad_value(r, value, err, size);
-                return OPT_BAD;
-        }
-        if (old && warn) {
+        snprintf(flag, sizeof(flag), "--%s", r->name);
+        if (l && p->o->from[r->id] == OPT_BY_ENV)
+                drop_list(l);
+        give(p, flag, r, value);
+        if (old) {
                 char line[160];
 
                 snprintf(line, sizeof(line), "-%s is the old spelling of --%s", r->old, r->name);
-                warn(line);
+                p->say(line);
         }
-        return OPT_RUN;
 }
 
-enum opt_result
-opt_parse(struct opt *o, int argc, char **argv, char *err, size_t err_size,
-        void (*warn)(const char *line))
+static void
+stray(struct parser *p, const char *word)
 {
-        bool dump = false;
+        const char *text = SHOWN_TEXT(epp_slice_str(word));
 
-        memset(o, 0, sizeof(*o));
+        if (p->bare)
+                mistake(p, "unexpected argument \"%s\": a value of --%s goes behind =, as --%s=%s",
+                        text, p->bare->name, p->bare->name, text);
+        else if (!p->skip)
+                mistake(p, "unexpected argument \"%s\": flags begin with --", text);
+}
+
+/* The word at argv[*i], and its value; advances *i. */
+static void
+take(struct parser *p, int argc, char **argv, int *i)
+{
+        struct epp_slice name = epp_slice_str(argv[*i]);
+        char *equal = strchr(argv[*i], '=');
+        const struct opt_unbuilt *u;
+        const struct opt_row *r;
+        const char *value = NULL, *near;
+        bool old, bare;
+
+        if (name.n < 2 || name.p[0] != '-') {
+                stray(p, argv[*i]);
+                return;
+        }
+        name.p += name.p[1] == '-' ? 2 : 1;
+        name.n = equal ? (size_t)(equal - name.p) : strlen(name.p);
+        r = find(name, &old);
+        u = r ? NULL : find_unbuilt(name);
+        bare = (r && opt_bare(r)) || (u && u->boolean);
+        if (equal)
+                value = unquote(equal + 1);
+        else if ((r || u) && !bare && *i + 1 < argc)
+                value = unquote(argv[++*i]);
+        p->bare = bare && !equal ? r : NULL;
+        p->skip = !r && !equal;
+        if ((r || u) && !bare && !value)
+                mistake(p, "--%s needs %s", r ? r->name : u->name,
+                        r && opt_wants(r) ? opt_wants(r) : "a value");
+        else if (r)
+                take_row(p, r, value ? value : "true", old);
+        else if (u)
+                take_unbuilt(p, u, value);
+        else {
+                near = nearest(name);
+                mistake(p, "unknown flag --%s%s%s%s", SHOWN_TEXT(name),
+                        near ? "; did you mean --" : " (see --help)", near ? near : "",
+                        near ? "?" : "");
+        }
+}
+
+static void
+version(void)
+{
+        printf("eppd %s\n", EPPD_VERSION);
+}
+
+/* Flags that ask to be told something, not for a value. */
+static bool
+take_question(struct parser *p, const char *word)
+{
+        static const struct {
+                const char *name;
+                void (*show)(void);
+        } rows[] = { { "-help", opt_help }, { "-h", opt_help }, { "-version", version },
+                { "-dump-mdoc", opt_mdoc }, { "-dump-markdown", opt_markdown },
+                { "-dump-config", NULL } };
+
+        word += strncmp(word, "--", 2) == 0;
         for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                if (strcmp(word, rows[i].name) == 0) {
+                        p->show = rows[i].show ? rows[i].show : p->show;
+                        p->dump |= !rows[i].show;
+                        return true;
+                }
+        }
+        return false;
+}
+
+/* --log-level wins over the Go pickers' flags, of which zap-log-level wins over v, as there. Their
+ * verbosity 4 is what they call debug, from there on we do; below, 0 included, they say what
+ * starts, ends and changes: our info. */
+static void
+settle_log(struct opt *o)
+{
+        const char *zap = o->zap_log_level;
+        uint64_t v = *zap >= '0' && *zap <= '9' ? strtoull(zap, NULL, 10) : o->verbosity;
+
+        if (!o->from[OPT_ID_log_level]) {
+                o->log_level = v >= 4 ? EPP_LOG_DEBUG : EPP_LOG_INFO;
+                if (strcmp(zap, "debug") == 0)
+                        o->log_level = EPP_LOG_DEBUG;
+                else if (strcmp(zap, "info") == 0)
+                        o->log_level = EPP_LOG_INFO;
+                else if (strcmp(zap, "error") == 0 || strcmp(zap, "panic") == 0)
+                        o->log_level = EPP_LOG_ERROR;
+        }
+        if (!o->from[OPT_ID_log_format] && o->zap_encoder == 1)
+                o->log_format = 1;
+}
+
+static void
+set_defaults(struct opt *o)
+{
+        memset(o, 0, sizeof(*o));
+        for (size_t i = 0; i < opt_rows_n; i++) {
+                const struct opt_row *r = &opt_rows[i];
                 /* a list begins without members */
-                bool ok = rows[i].group || rows[i].kind == LIST || set(o, &rows[i], rows[i].def);
+                bool ok = r->group || r->kind == LIST ||
+                          (opt_set(o, r, r->def) && opt_within(r, r->def));
 
                 EPP_ASSERT(ok); /* a default that its own row refuses */
         }
-        for (int i = 1; i < argc; i++) {
-                const char *a = argv[i] + (strncmp(argv[i], "--", 2) == 0);
+}
 
-                if (strcmp(a, "-help") == 0 || strcmp(a, "-h") == 0) {
-                        help();
-                        return OPT_DONE;
-                }
-                if (strcmp(a, "-version") == 0) {
-                        printf("eppd %s\n", EPPD_VERSION);
-                        return OPT_DONE;
-                }
-                if (strcmp(a, "-dump-mdoc") == 0) {
-                        mdoc();
-                        return OPT_DONE;
-                }
-                if (strcmp(a, "-dump-config") == 0)
-                        dump = true;
-                else if (take(o, argc, argv, &i, err, err_size, warn) == OPT_BAD)
-                        return OPT_BAD;
+enum opt_result
+opt_parse(struct opt *o, int argc, char **argv, char *const *env, void (*say)(const char *line))
+{
+        struct parser p = { .o = o, .say = say };
+
+        set_defaults(o);
+        for (int i = 1; i < argc && !p.show; i++)
+                (void)take_question(&p, argv[i]);
+        if (p.show) { /* before any mistake: who asks for help may have made one */
+                p.show();
+                return OPT_DONE;
         }
-        if (dump)
+        take_environment(&p, env);
+        p.from = OPT_BY_FLAG;
+        for (int i = 1; i < argc; i++)
+                if (!take_question(&p, argv[i]))
+                        take(&p, argc, argv, &i);
+        if (p.mistakes > MAX_SAID) {
+                char line[64];
+
+                snprintf(line, sizeof(line), "and %u more mistakes", p.mistakes - MAX_SAID);
+                say(line);
+        }
+        if (p.mistakes)
+                return OPT_BAD;
+        settle_log(o);
+        if (p.dump)
                 opt_dump(o, stdout);
-        return dump ? OPT_DONE : OPT_RUN;
+        return p.dump ? OPT_DONE : OPT_RUN;
 }
 
 void
 opt_fini(struct opt *o)
 {
-        for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-                if (!rows[i].group && rows[i].kind == LIST)
-                        free(((struct opt_list *)at(o, &rows[i]))->v);
+        for (size_t i = 0; i < opt_rows_n; i++)
+                if (!opt_rows[i].group && list_of(o, &opt_rows[i]))
+                        drop_list(list_of(o, &opt_rows[i]));
         memset(o, 0, sizeof(*o));
-}
-
-static void
-dump_value(const struct row *r, const void *p, FILE *out)
-{
-        struct epp_slice rest, one = { NULL, 0 };
-
-        switch (r->kind) {
-        case TEXT:
-        case METRIC:
-                fprintf(out, "%s", *(const char *const *)p);
-                break;
-        case BOOL:
-                fprintf(out, "%s", *(const bool *)p ? "true" : "false");
-                break;
-        case PORT:
-                fprintf(out, "%u", *(const unsigned *)p);
-                break;
-        case NUMBER:
-        case BYTES:
-                fprintf(out, "%" PRIu64, *(const uint64_t *)p);
-                break;
-        case DURATION:
-                fprintf(out, "%" PRId64 "us", *(const epp_us *)p);
-                break;
-        case RATIO:
-                fprintf(out, "%g", *(const double *)p);
-                break;
-        case ENUM:
-                rest = choices(r);
-                for (unsigned i = 0; i <= *(const unsigned *)p; i++)
-                        one = epp_slice_cut(&rest, ' ');
-                fprintf(out, SLICE_FMT, SLICE_ARG(one));
-                break;
-        case LIST:
-                break;
-        }
-}
-
-void
-opt_dump(const struct opt *o, FILE *out)
-{
-        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-                const struct row *r = &rows[i];
-                const void *p = (const char *)o + r->offset;
-
-                if (r->group)
-                        continue;
-                if (r->kind == LIST) {
-                        const struct opt_list *l = p;
-
-                        for (size_t k = 0; k < l->n; k++)
-                                fprintf(out, "--%s=%s\n", r->name, l->v[k]);
-                        continue;
-                }
-                fprintf(out, "--%s=", r->name);
-                dump_value(r, p, out);
-                fprintf(out, "\n");
-        }
 }

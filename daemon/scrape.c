@@ -23,6 +23,7 @@ struct scrape {
         struct epp_scrape turn;
         struct epp_promscan scan;
         struct epp_load_fold fold;
+        epp_us asked;           /* when the page under way was */
         bool nomem;
         bool refused;           /* since the last page: it may be another process by now */
         enum fetch_result last; /* said in the log when it changes */
@@ -42,6 +43,7 @@ struct scrapes {
         struct event *tick;
         struct scrape *graves; /* of endpoints that are gone; freed some at a time */
         size_t cursor;
+        epp_us due;         /* when the tick is */
         uint64_t version;   /* of the pool when endpoints were looked through last */
         uint64_t spent;     /* fetcher's time that has been accounted for */
 };
@@ -69,23 +71,35 @@ say_change(struct scrape *s, enum fetch_result r, long status)
                 LOG_N("status", status));
 }
 
-/* Families that are asked for and not there. Adapters have none before the first request for one.
- */
+/* Adapters have no family before the first request for one: it is not missed. */
+static const struct {
+        enum epp_load_signal signal;
+        const char *name;
+} families[SCRAPE_FAMILIES] = { { EPP_LOAD_WAITING, "waiting" }, { EPP_LOAD_RUNNING, "running" },
+        { EPP_LOAD_KV, "kv" }, { EPP_LOAD_CACHE_INFO, "cache_info" },
+        { EPP_LOAD_BLOCK_SIZE, "block_size" }, { EPP_LOAD_BLOCKS, "blocks" } };
+
+const char *
+scrape_family(size_t i)
+{
+        return families[i].name;
+}
+
+/* Families that are asked for and not there. */
 static void
 say_missing(struct scrape *s)
 {
-        static const char *const names[EPP_LOAD_SIGNALS] = { "waiting", "running", "kv", NULL, NULL,
-                "cache_info", "block_size", "blocks" };
-        uint32_t now = s->e->load.missing;
+        uint32_t now = 0;
         char list[80] = "none";
         size_t n = 0;
 
-        for (size_t i = 0; i < EPP_LOAD_SIGNALS; i++) {
-                if (!names[i])
-                        now &= ~(1u << i);
-                if (now & 1u << i)
-                        n += (size_t)snprintf(
-                                list + n, sizeof(list) - n, "%s%s", n ? "," : "", names[i]);
+        for (size_t i = 0; i < SCRAPE_FAMILIES; i++) {
+                if (!(s->e->load.missing & 1u << families[i].signal))
+                        continue;
+                now |= 1u << i;
+                s->all->stats->missing[i]++;
+                n += (size_t)snprintf(
+                        list + n, sizeof(list) - n, "%s%s", n ? "," : "", families[i].name);
         }
         if (now == s->missing)
                 return;
@@ -108,10 +122,12 @@ on_done(void *ctx, enum fetch_result r, long status)
 {
         struct scrape *s = ctx;
         struct scrapes *all = s->all;
+        epp_us now = loop_now(all->base);
         int found = 0;
 
         if (!s->e)
                 return;
+        epp_hist_add(&all->stats->duration, (double)(now - s->asked) / 1e6);
         s->nomem |= epp_promscan_end(&s->scan, r == FETCH_OK) < 0;
         all->stats->result[r]++;
         all->stats->line_errors += s->scan.errors;
@@ -126,7 +142,7 @@ on_done(void *ctx, enum fetch_result r, long status)
         }
         say_change(s, r, status);
         /* A page of something else is as good as none. */
-        epp_scrape_end(&s->turn, found > 0, loop_now(all->base));
+        epp_scrape_end(&s->turn, found > 0, now);
         account(all);
 }
 
@@ -187,6 +203,7 @@ scrape_start(struct scrape *s, epp_us now)
         if (!epp_scrape_begin(&s->all->plan, &s->turn, now))
                 return;
         s->nomem = false;
+        s->asked = now;
         epp_promscan_begin(&s->scan);
         epp_load_fold_begin(&s->fold, now, loop_wall());
         if (!fetch_start(s->fetch))
@@ -242,6 +259,7 @@ on_tick(evutil_socket_t fd, short what, void *user)
         size_t n;
 
         (void)fd, (void)what;
+        loop_late(all->due, now);
         list = epp_pool_list(all->pool, &n);
         again = bury(all, TURN_MAX);
         again |= greet_new(all, list, n, now);
@@ -256,6 +274,7 @@ on_tick(evutil_socket_t fd, short what, void *user)
         if (again)
                 wait = EPP_MIN(wait, (epp_us)TURN_AGAIN_US);
         tv = (struct timeval){ wait / 1000000, wait % 1000000 };
+        all->due = now + wait;
         evtimer_add(all->tick, &tv);
         span_end(SPAN_SCRAPE_TICK, span);
 }
@@ -306,6 +325,7 @@ scrapes_new(struct event_base *base, const struct opt *o, struct epp_pool *pool,
         if (!s)
                 return EPP_ENOMEM;
         *s = (struct scrapes){ .base = base, .opt = o, .pool = pool, .log = log, .stats = stats };
+        EPP_HIST_INIT(stats, duration, SCRAPE);
         epp_scraper_init(&s->plan, EPP_MAX(o->refresh, (epp_us)1000), o->scrape_budget);
         s->tick = evtimer_new(base, on_tick, s);
         if (!choose_metrics(s) || !s->tick ||

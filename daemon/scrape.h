@@ -4,6 +4,7 @@
 #ifndef EPPD_SCRAPE_H
 #define EPPD_SCRAPE_H
 
+#include "base/hist.h"
 #include "base/log.h"
 #include "daemon/fetch.h"
 #include "daemon/opt.h"
@@ -13,11 +14,16 @@
 struct event_base;
 struct scrapes;
 
+#define SCRAPE_FAMILIES 6 /* that a page should have */
+
 struct scrape_stats {
         uint64_t result[FETCH_RESULTS];
         uint64_t not_metrics;       /* 200, but none of the families asked for */
         uint64_t bytes, line_errors;
+        uint64_t missing[SCRAPE_FAMILIES]; /* pages without one that was asked for */
+        EPP_HIST(duration, SCRAPE); /* seconds, of all that ended, whatever came */
 };
+const char *scrape_family(size_t i);
 
 /* Starts at once; takes the pool's on_remove. Everything is borrowed until _free.
  * Returns 0 or EPP_ENOMEM. */

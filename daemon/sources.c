@@ -1,27 +1,19 @@
-/* sources.c - see sources.h. Directories are watched, not files: editors and ConfigMaps replace
- * files by renaming. Changes are gathered for a moment, and looked for every few seconds anyway. */
+/* sources.c - see sources.h. */
 #include "daemon/sources.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <event2/event.h>
 #include <fcntl.h>
-#include <libgen.h>
-#include <sys/inotify.h>
+#include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/span.h"
+#include "daemon/filewatch.h"
 #include "serve/endpoints.h"
 #include "serve/objects.h"
 
 #define OBJECTS_MAX (8u << 20)
 #define ENDPOINTS_MAX (1u << 20) /* as the file-discovery format has it */
-#define GATHER_US 50000
-#define GATHER_ROUNDS 20 /* files that never come to rest are read all the same after a second */
-#define LOOK_SECONDS 5
-#define WATCHED                                                                                   \
-        (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ATTRIB)
 
 /* An object file that was good: what it said stands until it is good again, or gone. */
 struct text {
@@ -38,12 +30,10 @@ struct sources {
         uint64_t seed;
         const struct epp_log *log;
         struct sources_stats *stats;
-        int inotify;
-        struct event *changed, *gather, *look;
+        struct filewatch *files; /* NULL: there are none */
+        const char **paths;
         struct text *good;
-        uint64_t stamp;    /* of all files when they were read last */
-        uint64_t seen;     /* and when they were looked at last */
-        unsigned rounds;   /* looks that found them changing */
+        char *pool;        /* the name in force, or NULL */
         bool starting;     /* mistakes go to stderr, each on its line */
         uint64_t mistakes; /* else they are gathered for one log line */
         char why[512];
@@ -226,6 +216,8 @@ take_models(struct sources *s, struct reading *r, struct epp_models *models, str
         if (!epp_objects_named(r->objects) && epp_models_count(models) == 0)
                 epp_log(s->log, EPP_LOG_WARN, "no_pool", LOG_S("pool", pool),
                         LOG_T("why", "no object is or names this pool: see --pool-name"));
+        free(s->pool);
+        s->pool = strndup(pool.n ? pool.p : "", pool.n);
         epp_models_free(s->director->models);
         s->director->models = models;
         texts_free(s->good);
@@ -327,57 +319,33 @@ add_endpoint(struct sources *s, const char *text)
         return -1;
 }
 
-/* Changes when any of the files does: names, inodes, sizes and times mixed together. The time of
- * change is among them: a file can be written over with its old size and date. */
-static void
-mix_stat(uint64_t *stamp, const char *path)
-{
-        struct stat st;
-        uint64_t parts[6] = { 0 };
-
-        for (const char *p = path; *p; p++)
-                *stamp = (*stamp ^ (unsigned char)*p) * 0x100000001b3u;
-        if (stat(path, &st) == 0) {
-                parts[0] = (uint64_t)st.st_ino;
-                parts[1] = (uint64_t)st.st_size;
-                parts[2] = (uint64_t)st.st_mtim.tv_sec;
-                parts[3] = (uint64_t)st.st_mtim.tv_nsec;
-                parts[4] = (uint64_t)st.st_ctim.tv_sec;
-                parts[5] = (uint64_t)st.st_ctim.tv_nsec;
-        }
-        for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-                *stamp = (*stamp ^ parts[i]) * 0x100000001b3u;
-}
-
 static int
 mix_file(void *ctx, const char *file)
 {
-        mix_stat(ctx, file);
+        filewatch_mix(ctx, file);
         return 0;
 }
 
-static uint64_t
-stamp_now(struct sources *s)
+static void
+stamp(void *ctx, uint64_t *ret)
 {
+        struct sources *s = ctx;
         const struct opt *o = s->opt;
         struct sources silent = *s; /* gathers what is said, and is dropped */
-        uint64_t stamp = 0xcbf29ce484222325u;
 
         silent.starting = false;
         for (size_t i = 0; i < o->objects.n; i++)
-                each_file(&silent, o->objects.v[i], mix_file, &stamp);
+                each_file(&silent, o->objects.v[i], mix_file, ret);
         if (*o->endpoints_file)
-                mix_stat(&stamp, o->endpoints_file);
-        return stamp;
+                filewatch_mix(ret, o->endpoints_file);
 }
 
-void
-sources_reload(struct sources *s)
+static void
+read_again(void *ctx)
 {
+        struct sources *s = ctx;
         int objects, endpoints;
 
-        s->stamp = s->seen = stamp_now(s);
-        s->rounds = 0;
         s->mistakes = 0;
         s->why[0] = 0;
         objects = read_objects(s);
@@ -391,93 +359,31 @@ sources_reload(struct sources *s)
                 LOG_N("mistakes", s->mistakes), LOG_T("why", s->why));
 }
 
-static void
-gather(struct sources *s)
+void
+sources_reload(struct sources *s)
 {
-        struct timeval tv = { 0, GATHER_US };
-
-        if (!evtimer_pending(s->gather, NULL))
-                evtimer_add(s->gather, &tv);
-}
-
-static void watch_all(struct sources *s);
-
-/* Files are read when they have come to rest: one that is being written is not taken for short. */
-static void
-on_gathered(evutil_socket_t fd, short what, void *user)
-{
-        struct sources *s = user;
-        struct span span = span_begin(SPAN_FILES);
-        uint64_t now = stamp_now(s), before = s->seen;
-
-        (void)fd, (void)what;
-        s->seen = now;
-        watch_all(s); /* a folder may be another one by now */
-        if (now == s->stamp)
-                s->rounds = 0;
-        else if (now == before || ++s->rounds == GATHER_ROUNDS)
-                sources_reload(s);
-        else
-                gather(s);
-        span_end(SPAN_FILES, span);
-}
-
-static void
-on_changed(evutil_socket_t fd, short what, void *user)
-{
-        char buf[4096];
-
-        (void)what;
-        while (read(fd, buf, sizeof(buf)) > 0)
-                ; /* which file it was does not matter */
-        gather(user);
-}
-
-static void
-watch_path(struct sources *s, const char *path)
-{
-        char copy[4096];
-        struct stat st;
-
-        snprintf(copy, sizeof(copy), "%s", path);
-        if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-                (void)inotify_add_watch(s->inotify, path, WATCHED);
-        else
-                (void)inotify_add_watch(s->inotify, dirname(copy), WATCHED);
-}
-
-/* Watching the same folder again changes nothing. */
-static void
-watch_all(struct sources *s)
-{
-        const struct opt *o = s->opt;
-
-        if (s->inotify < 0)
-                return;
-        for (size_t i = 0; i < o->objects.n; i++)
-                watch_path(s, o->objects.v[i]);
-        if (*o->endpoints_file)
-                watch_path(s, o->endpoints_file);
+        if (s->files)
+                filewatch_take(s->files);
+        read_again(s);
 }
 
 static int
 start_watching(struct sources *s)
 {
-        struct timeval tv = { LOOK_SECONDS, 0 };
         const struct opt *o = s->opt;
+        struct filewatch_config cfg = { .stamp = stamp, .changed = read_again, .ctx = s };
 
         if (o->objects.n == 0 && !*o->endpoints_file)
                 return 0;
-        s->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-        s->gather = evtimer_new(s->base, on_gathered, s);
-        s->look = event_new(s->base, -1, EV_PERSIST, on_gathered, s);
-        if (!s->gather || !s->look || event_add(s->look, &tv) < 0)
+        s->paths = calloc(o->objects.n + 1, sizeof(*s->paths));
+        if (!s->paths)
                 return -1;
-        if (s->inotify < 0)
-                return 0; /* the look every few seconds is enough */
-        watch_all(s);
-        s->changed = event_new(s->base, s->inotify, EV_READ | EV_PERSIST, on_changed, s);
-        return s->changed && event_add(s->changed, NULL) == 0 ? 0 : -1;
+        for (size_t i = 0; i < o->objects.n; i++)
+                s->paths[cfg.n++] = o->objects.v[i];
+        if (*o->endpoints_file)
+                s->paths[cfg.n++] = o->endpoints_file;
+        cfg.paths = s->paths;
+        return filewatch_new(s->base, &cfg, &s->files);
 }
 
 int
@@ -490,37 +396,35 @@ sources_new(struct event_base *base, const struct opt *o, struct epp_director *d
         if (!s)
                 return -1;
         *s = (struct sources){ .base = base, .opt = o, .director = d, .seed = seed, .log = log,
-                .stats = stats, .inotify = -1, .starting = true };
+                .stats = stats, .starting = true };
         *ret = s;
         for (size_t i = 0; i < o->endpoint.n; i++)
                 if (add_endpoint(s, o->endpoint.v[i]) < 0)
                         r = -1;
-        s->stamp = s->seen = stamp_now(s);
+        if (start_watching(s) < 0) /* before they are read: what changes meanwhile is told */
+                r = -1;
         if (read_endpoints(s) < 0)
                 r = -1;
         if (read_objects(s) < 0)
                 r = -1;
-        if (r == 0)
-                r = start_watching(s);
         s->starting = false;
         return r;
+}
+
+const char *
+sources_pool(const struct sources *s)
+{
+        return s->pool ? s->pool : "";
 }
 
 void
 sources_free(struct sources *s)
 {
-        struct event *events[3];
-
         if (!s)
                 return;
-        events[0] = s->changed;
-        events[1] = s->gather;
-        events[2] = s->look;
-        for (size_t i = 0; i < ARRAY_LEN(events); i++)
-                if (events[i])
-                        event_free(events[i]);
-        if (s->inotify >= 0)
-                close(s->inotify);
+        filewatch_free(s->files);
+        free(s->paths);
         texts_free(s->good);
+        free(s->pool);
         free(s);
 }

@@ -1,5 +1,5 @@
 /* sources.h - endpoints and models from the command line and from files, read again when they
- * change. All or nothing per file: what a bad one said before stands. Knows: libevent, inotify,
+ * change. All or nothing per file: what a bad one said before stands. Knows: filewatch,
  * serve/objects, serve/endpoints. */
 #ifndef EPPD_SOURCES_H
 #define EPPD_SOURCES_H
@@ -22,6 +22,8 @@ EPP_MUSTUSE int sources_new(struct event_base *base, const struct opt *o, struct
         struct sources **ret);
 /* Reads all files again now (SIGHUP). */
 void sources_reload(struct sources *s);
+/* The pool that the objects are of, lent until the next reload; empty when none is named. */
+const char *sources_pool(const struct sources *s);
 /* Accepts NULL. */
 void sources_free(struct sources *s);
 

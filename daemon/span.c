@@ -13,6 +13,7 @@
 
 static struct span_stats stats[SPAN_KINDS];
 static const struct epp_log *sink;
+static epp_us turn_begun, turn_over; /* 0: no span since span_turn */
 
 static const struct {
         const char *name;
@@ -48,16 +49,21 @@ span_init(const struct epp_log *log)
 struct span
 span_begin(enum span_kind kind)
 {
-        return (struct span){ read_clock(CLOCK_MONOTONIC),
+        struct span s = { read_clock(CLOCK_MONOTONIC),
                 DEBUG || kinds[kind].cpu ? read_clock(CLOCK_THREAD_CPUTIME_ID) : 0 };
+
+        if (!turn_begun)
+                turn_begun = s.wall;
+        return s;
 }
 
 void
 span_end(enum span_kind kind, struct span begin)
 {
-        epp_us wall = read_clock(CLOCK_MONOTONIC) - begin.wall, cpu = 0;
+        epp_us over = read_clock(CLOCK_MONOTONIC), wall = over - begin.wall, cpu = 0;
         struct span_stats *s = &stats[kind];
 
+        turn_over = over;
         if (DEBUG || kinds[kind].cpu)
                 cpu = read_clock(CLOCK_THREAD_CPUTIME_ID) - begin.cpu;
         s->longest = EPP_MAX(s->longest, wall);
@@ -69,6 +75,15 @@ span_end(enum span_kind kind, struct span begin)
                 epp_log(sink, DEBUG ? EPP_LOG_WARN : EPP_LOG_DEBUG, "slow_callback",
                         LOG_T("callback", kinds[kind].name), LOG_N("us", wall),
                         LOG_N("cpu_us", cpu));
+}
+
+epp_us
+span_turn(void)
+{
+        epp_us us = turn_begun ? turn_over - turn_begun : -1;
+
+        turn_begun = 0;
+        return us;
 }
 
 const struct span_stats *

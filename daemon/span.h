@@ -12,7 +12,8 @@
         X(GRPC_READ, "grpc_read", false) X(GRPC_WRITE, "grpc_write", false) \
         X(GRPC_TICK, "grpc_tick", false) X(SCRAPE, "scrape", true) \
         X(SCRAPE_TICK, "scrape_tick", true) X(API, "api", true) X(WATCH, "watch", true) \
-        X(ADMIN, "admin", true) X(FILES, "files", true)
+        X(ADMIN, "admin", true) X(FILES, "files", true) X(DUMP, "dump", true) \
+        X(ACCESS, "access_log", true)
 
 enum span_kind {
 #define X(id, name, cpu) SPAN_##id,
@@ -36,5 +37,8 @@ void span_init(const struct epp_log *log);
 struct span span_begin(enum span_kind kind);
 void span_end(enum span_kind kind, struct span begin);
 const struct span_stats *span_stats(size_t kind);
+/* Microseconds from the first span's begin to the last one's end since it was asked last; -1:
+ * there was none. Costs no reading of a clock. */
+epp_us span_turn(void);
 
 #endif

@@ -10,9 +10,9 @@ unit: $(UNIT_BIN)
 
 # Rules of the source; some look at object files. Once, in whatever variant is at hand.
 LINT := $(sort $(wildcard test/lint/*.sh))
-lint: $(B)/libeppd.a
+lint: $(B)/eppd
 	@sh test/run.sh $(LINT)
-check-quick: unit
+check-quick: unit $(B)/eppd
 	@sh test/run.sh $(LINT) $(UNIT_BIN) $(MODEL_BIN) $(SIM_BIN)
 # Everything in the release build and once more under address and undefined-behaviour sanitizers.
 check:

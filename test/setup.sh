@@ -2,7 +2,8 @@
 # setup.sh - names, and as root installs, the Debian packages that building and testing need.
 packages="build-essential autoconf automake pkg-config libevent-dev libnghttp2-dev libprotobuf-c-dev
 protobuf-c-compiler libjansson-dev libcurl4-openssl-dev libyaml-dev libssl-dev libxxhash-dev check
-curl ca-certificates openssl git python3-venv python3-yaml mandoc nghttp2-client shellcheck"
+chromium curl ca-certificates openssl git python3-venv python3-yaml mandoc nghttp2-client prometheus
+shellcheck"
 missing=
 for p in $packages; do
         dpkg-query -W -f '${Status}\n' "$p" 2>/dev/null | grep -q 'ok installed' ||

@@ -16,6 +16,8 @@ epp_hist_add(struct epp_hist *h, double value)
 {
         size_t low = 0, high = h->bounds->n;
 
+        if (EPP_LIKELY(value <= h->bounds->le[0]))
+                high = 0; /* the time of a plugin, always */
         while (low < high) {
                 size_t mid = (low + high) / 2;
 

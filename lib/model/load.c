@@ -141,6 +141,14 @@ epp_load_restart(struct epp_load *l)
         l->max_lora = l->max_lora_v03 = l->block_size = l->blocks = 0;
 }
 
+const char *
+epp_load_state_name(enum epp_load_state s)
+{
+        static const char *const names[] = { "never", "fresh", "stale", "missing" };
+
+        return names[s];
+}
+
 void
 epp_load_age(struct epp_load *l, epp_us now, epp_us limit)
 {

@@ -17,12 +17,15 @@ struct epp_loras {
         size_t text_n, text_cap;
 };
 
+/* Order as in epp_load_state_name. */
 enum epp_load_state {
         EPP_LOAD_NEVER,   /* no page read yet */
         EPP_LOAD_FRESH,
         EPP_LOAD_STALE,   /* the last page is older than the limit */
         EPP_LOAD_MISSING, /* a page came, but without the wanted families */
 };
+
+const char *epp_load_state_name(enum epp_load_state s);
 
 struct epp_load {
         epp_us at;            /* when the page was read; 0 = never */

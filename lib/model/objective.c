@@ -67,9 +67,10 @@ keep(char **at, struct epp_slice s)
 
 /* One block holds the model, its targets and all text. */
 static struct epp_model *
-model_new(struct epp_slice name, const struct epp_target *targets, size_t n)
+model_new(struct epp_slice source, struct epp_slice name, const struct epp_target *targets,
+        size_t n)
 {
-        size_t size = sizeof(struct epp_model) + n * sizeof(*targets) + name.n;
+        size_t size = sizeof(struct epp_model) + n * sizeof(*targets) + source.n + name.n;
         struct epp_model *m;
         char *text;
 
@@ -81,6 +82,7 @@ model_new(struct epp_slice name, const struct epp_target *targets, size_t n)
         m->targets = (struct epp_target *)(m + 1);
         m->n_targets = n;
         text = (char *)(m->targets + n);
+        m->source = keep(&text, source);
         m->name = keep(&text, name);
         for (size_t i = 0; i < n; i++) {
                 m->targets[i] = targets[i];
@@ -107,7 +109,7 @@ epp_models_add(struct epp_models *m, struct epp_slice name, enum epp_criticality
                 m->list = list;
                 m->size = size;
         }
-        model = model_new(name, targets, n);
+        model = model_new(epp_slice(NULL, 0), name, targets, n);
         if (!model)
                 return EPP_ENOMEM;
         model->criticality = criticality;
@@ -167,14 +169,14 @@ epp_models_priority(const struct epp_models *m, struct epp_slice name)
 }
 
 int
-epp_models_add_rewrite(
-        struct epp_models *m, struct epp_slice model, const struct epp_target *targets, size_t n)
+epp_models_add_rewrite(struct epp_models *m, struct epp_slice source, struct epp_slice model,
+        const struct epp_target *targets, size_t n)
 {
         struct epp_model *w;
 
         if (model.n ? epp_map_get(&m->rewrites, model) != NULL : m->generic != NULL)
                 return 0;
-        w = model_new(model, targets, n);
+        w = model_new(source, model, targets, n);
         if (!w)
                 return EPP_ENOMEM;
         if (model.n == 0) {

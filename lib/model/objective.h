@@ -17,10 +17,10 @@ struct epp_target {
 };
 struct epp_model {
         struct epp_slice name;
+        struct epp_slice source; /* the object of a rewrite; empty for models */
         enum epp_criticality criticality;
         struct epp_target *targets;
         size_t n_targets;
-        uint64_t requests, errors;
 };
 struct epp_models;
 
@@ -41,10 +41,11 @@ EPP_MUSTUSE int epp_models_add_objective(
         struct epp_models *m, struct epp_slice name, int32_t priority);
 /* Its priority; 0 when there is none of this name. */
 int32_t epp_models_priority(const struct epp_models *m, struct epp_slice name);
-/* A rewrite of <model>, or of every model that has none of its own (empty name); one that stands
- * already has precedence, and that is no error. Returns 0 or EPP_ENOMEM. */
-EPP_MUSTUSE int epp_models_add_rewrite(struct epp_models *m, struct epp_slice model,
-        const struct epp_target *targets, size_t n);
+/* A rewrite of <model>, or of every model that has none of its own (empty name), by the object
+ * <source>; one that stands already has precedence, and that is no error. Returns 0 or EPP_ENOMEM.
+ */
+EPP_MUSTUSE int epp_models_add_rewrite(struct epp_models *m, struct epp_slice source,
+        struct epp_slice model, const struct epp_target *targets, size_t n);
 /* The rewrite for <model>, to be drawn from, or NULL. */
 struct epp_model *epp_models_rewrite(const struct epp_models *m, struct epp_slice model);
 size_t epp_models_rewrites(const struct epp_models *m);

@@ -4,10 +4,12 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "base/utf8.h"
 
 #define VALUE_MAX 256     /* bytes of a label's value; longer ones count as other */
 #define CELLS_MAX 10000   /* 2 KiB each */
-#define ATTEMPTS_MAX 10000
+#define TALLIES_MAX 10000
+#define FIRST_LIST 64
 #define OTHER EPP_SLICE("other")
 
 /* The values of one label that clients choose. */
@@ -16,15 +18,25 @@ struct values {
         size_t slots; /* taken; pinned ones take none */
 };
 
+/* Counts by three labels. <other> stands in the list once it has counted, for which there is always
+ * room: whatever is full, nothing is lost. */
+struct tallies {
+        struct epp_map seen;
+        struct epp_tally **list;
+        size_t n, size;
+        struct epp_tally other[2];
+};
+
 struct epp_series {
         size_t max_values;
+        bool no_fairness;
         struct values models, fairness;
-        struct epp_map cells, attempts;
-        struct epp_arena text;
+        struct epp_map cells;
         struct epp_cell **list;
-        struct epp_attempt **attempt_list;
-        size_t n, size, n_attempts, attempts_size;
+        size_t n, size;
         struct epp_cell other;
+        struct tallies attempts, rewrites;
+        struct epp_arena text;
 };
 
 struct key {
@@ -54,6 +66,15 @@ pack_labels(struct key *k, const struct epp_labels *l)
         return epp_slice(k->p, k->n);
 }
 
+static struct epp_slice
+pack_three(struct key *k, const struct epp_slice label[3])
+{
+        k->n = 0;
+        for (int i = 0; i < 3; i++)
+                pack(k, label[i]);
+        return epp_slice(k->p, k->n);
+}
+
 static void
 cell_init(struct epp_cell *c, const struct epp_labels *l)
 {
@@ -63,17 +84,46 @@ cell_init(struct epp_cell *c, const struct epp_labels *l)
 #undef X
 }
 
+/* Pages are UTF-8: what is not becomes U+FFFD, here and not on the page, or two values could look
+ * the same there, and a page with a series twice is refused whole. */
+static struct epp_slice
+clean(struct epp_slice value, char out[VALUE_MAX])
+{
+        size_t n = 0;
+
+        for (size_t i = 0, len; i < value.n; i += len) {
+                const char *from = value.p + i;
+                size_t more;
+
+                len = more = epp_utf8_len(from, value.n - i);
+                if (len == 0)
+                        from = "\xef\xbf\xbd", more = 3, len = 1;
+                if (n + more > VALUE_MAX)
+                        return OTHER;
+                memcpy(out + n, from, more);
+                n += more;
+        }
+        return epp_slice(out, n);
+}
+
 /* The value as it is shown: our own copy, or other. Empty passes. */
 static struct epp_slice
 admit(struct epp_series *s, struct values *v, struct epp_slice value, bool pinned)
 {
-        struct epp_slice *known = epp_map_get(&v->seen, value);
+        struct epp_slice *known;
+        char text[VALUE_MAX];
 
         if (value.n == 0)
                 return EPP_SLICE("");
+        if (value.n > VALUE_MAX)
+                return OTHER;
+        value = clean(value, text);
+        if (epp_slice_eq(value, OTHER))
+                return OTHER;
+        known = epp_map_get(&v->seen, value);
         if (known)
                 return *known;
-        if (value.n > VALUE_MAX || (!pinned && v->slots >= s->max_values))
+        if (!pinned && v->slots >= s->max_values)
                 return OTHER;
         known = epp_arena_alloc(&s->text, sizeof(*known));
         if (!known)
@@ -85,6 +135,24 @@ admit(struct epp_series *s, struct values *v, struct epp_slice value, bool pinne
         return *known;
 }
 
+/* <list> of <n> pointers with room for <spare> more, moved if need be; NULL without memory, then it
+ * is as it was. */
+static void *
+room(void *list, size_t n, size_t *size, size_t spare)
+{
+        size_t more = *size ? *size * 2 : FIRST_LIST;
+        void *p;
+
+        if (n + spare <= *size)
+                return list;
+        p = realloc(list, more * sizeof(void *));
+        if (p)
+                *size = more;
+        return p;
+}
+
+/* ---- cells ---- */
+
 static int
 order(const struct epp_labels *a, const struct epp_labels *b)
 {
@@ -93,31 +161,206 @@ order(const struct epp_labels *a, const struct epp_labels *b)
         if (c == 0)
                 c = epp_slice_cmp(a->target, b->target);
         if (c == 0)
-                c = epp_slice_cmp(a->fairness, b->fairness);
-        return c ? c : (a->priority > b->priority) - (a->priority < b->priority);
+                c = (a->priority > b->priority) - (a->priority < b->priority);
+        return c ? c : epp_slice_cmp(a->fairness, b->fairness);
 }
 
 /* Puts a cell into its place of the list; false when memory is short. */
 static bool
 insert(struct epp_series *s, struct epp_cell *c)
 {
-        size_t at = s->n;
+        struct epp_cell **list = room(s->list, s->n, &s->size, 1);
+        size_t low = 0, high = s->n;
 
-        if (s->n == s->size) {
-                size_t size = s->size ? s->size * 2 : 64;
-                struct epp_cell **list = realloc(s->list, size * sizeof(struct epp_cell *));
+        if (!list)
+                return false;
+        while (low < high) {
+                size_t mid = (low + high) / 2;
 
-                if (!list)
-                        return false;
-                s->list = list;
-                s->size = size;
+                if (order(&c->labels, &list[mid]->labels) < 0)
+                        high = mid;
+                else
+                        low = mid + 1;
         }
-        while (at && order(&c->labels, &s->list[at - 1]->labels) < 0)
-                at--;
-        memmove(s->list + at + 1, s->list + at, (s->n - at) * sizeof(struct epp_cell *));
-        s->list[at] = c;
+        memmove(list + low + 1, list + low, (s->n - low) * sizeof(struct epp_cell *));
+        list[low] = c;
+        s->list = list;
         s->n++;
         return true;
+}
+
+/* The cell of labels that have been admitted; NULL: there are <max> already, or no memory. */
+static struct epp_cell *
+shown_cell(struct epp_series *s, const struct epp_labels *l, size_t max)
+{
+        struct key key;
+        struct epp_slice text = pack_labels(&key, l), kept;
+        struct epp_cell *c = epp_map_get(&s->cells, text);
+
+        if (c || s->n >= max)
+                return c;
+        c = calloc(1, sizeof(*c));
+        if (!c)
+                return NULL;
+        kept = epp_arena_copy(&s->text, text);
+        if (!kept.p || epp_map_put(&s->cells, kept, c) < 0) {
+                free(c);
+                return NULL;
+        }
+        cell_init(c, l);
+        if (insert(s, c))
+                return c;
+        epp_map_remove(&s->cells, kept);
+        free(c);
+        return NULL;
+}
+
+struct epp_cell *
+epp_series_cell(struct epp_series *s, const struct epp_labels *wanted)
+{
+        struct epp_labels l = *wanted;
+        struct epp_cell *c = NULL;
+        struct key key;
+
+        if (s->no_fairness)
+                l.fairness = EPP_SLICE("");
+        if (l.model.n <= VALUE_MAX && l.target.n <= VALUE_MAX && l.fairness.n <= VALUE_MAX)
+                c = epp_map_get(&s->cells, pack_labels(&key, &l));
+        if (c)
+                return c;
+        l.model = admit(s, &s->models, l.model, l.pinned);
+        l.target = admit(s, &s->models, l.target, l.pinned_target);
+        l.fairness = admit(s, &s->fairness, l.fairness, false);
+        c = shown_cell(s, &l, CELLS_MAX);
+        if (!c) {
+                l.fairness = OTHER;
+                c = shown_cell(s, &l, 2 * CELLS_MAX);
+        }
+        return c ? c : &s->other;
+}
+
+struct epp_cell *const *
+epp_series_list(const struct epp_series *s, size_t *ret_n)
+{
+        *ret_n = s->n;
+        return s->list;
+}
+
+/* ---- tallies ---- */
+
+/* A new one that has counted nothing and is not yet in the list; NULL without memory. */
+static struct epp_tally *
+tally_new(struct epp_series *s, struct tallies *t, const struct epp_slice label[3],
+        struct epp_slice key)
+{
+        void *list = room(t->list, t->n, &t->size, 1 + ARRAY_LEN(t->other));
+        struct epp_slice kept;
+        struct epp_tally *a;
+
+        if (!list)
+                return NULL;
+        t->list = list;
+        a = epp_arena_alloc(&s->text, sizeof(*a));
+        kept = epp_arena_copy(&s->text, key);
+        if (!a || !kept.p)
+                return NULL;
+        for (int i = 0; i < 3; i++) {
+                a->label[i] = epp_arena_copy(&s->text, label[i]);
+                if (!a->label[i].p)
+                        return NULL;
+        }
+        return epp_map_put(&t->seen, kept, a) < 0 ? NULL : a;
+}
+
+/* Counts under <label>; when that is one too many, with the last two, then with the first of them
+ * as other. Empty ones stay empty. */
+static void
+tally(struct epp_series *s, struct tallies *t, struct epp_slice label[3])
+{
+        struct epp_tally *a = NULL;
+        struct key key;
+
+        for (int i = 0; i < 3; i++)
+                if (label[i].n > VALUE_MAX)
+                        label[i] = OTHER;
+        for (size_t turn = 0; turn < 2 && !a; turn++) {
+                struct epp_slice text = pack_three(&key, label);
+
+                a = epp_map_get(&t->seen, text);
+                if (!a && t->n < (turn + 1) * TALLIES_MAX)
+                        a = tally_new(s, t, label, text);
+                for (int i = 1; i < 3; i++)
+                        if (label[i].n)
+                                label[i] = OTHER;
+        }
+        if (!a)
+                a = &t->other[label[1].n == 0];
+        if (a->n++ == 0)
+                t->list[t->n++] = a; /* there is room */
+}
+
+void
+epp_series_attempt(struct epp_series *s, struct epp_slice target, struct epp_slice endpoint,
+        struct epp_slice port)
+{
+        struct epp_slice label[3] = { admit(s, &s->models, target, false), endpoint, port };
+
+        tally(s, &s->attempts, label);
+}
+
+void
+epp_series_rewrite(struct epp_series *s, struct epp_slice rewrite, struct epp_slice model,
+        struct epp_slice to)
+{
+        struct epp_slice label[3] = { rewrite, admit(s, &s->models, model, false),
+                admit(s, &s->models, to, true) };
+
+        tally(s, &s->rewrites, label);
+}
+
+struct epp_tally *const *
+epp_series_attempts(const struct epp_series *s, size_t *ret_n)
+{
+        *ret_n = s->attempts.n;
+        return s->attempts.list;
+}
+
+struct epp_tally *const *
+epp_series_rewrites(const struct epp_series *s, size_t *ret_n)
+{
+        *ret_n = s->rewrites.n;
+        return s->rewrites.list;
+}
+
+/* ---- life ---- */
+
+static bool
+tallies_init(struct epp_series *s, struct tallies *t)
+{
+        struct key key;
+
+        t->list = room(NULL, 0, &t->size, 1);
+        t->other[0] = (struct epp_tally){ .label = { OTHER, OTHER, OTHER } };
+        t->other[1] = (struct epp_tally){ .label = { OTHER, EPP_SLICE(""), EPP_SLICE("") } };
+        for (size_t i = 0; i < ARRAY_LEN(t->other); i++) {
+                struct epp_slice kept =
+                        epp_arena_copy(&s->text, pack_three(&key, t->other[i].label));
+
+                if (!kept.p || epp_map_put(&t->seen, kept, &t->other[i]) < 0)
+                        return false;
+        }
+        return t->list != NULL;
+}
+
+static bool
+other_init(struct epp_series *s)
+{
+        struct epp_slice kept;
+        struct key key;
+
+        cell_init(&s->other, &(struct epp_labels){ OTHER, OTHER, OTHER, 0, true, true });
+        kept = epp_arena_copy(&s->text, pack_labels(&key, &s->other.labels));
+        return kept.p && epp_map_put(&s->cells, kept, &s->other) >= 0 && insert(s, &s->other);
 }
 
 int
@@ -128,15 +371,20 @@ epp_series_new(size_t values, uint64_t seed, struct epp_series **ret)
         if (!s)
                 return EPP_ENOMEM;
         s->max_values = values;
-        s->models.seen.seed = s->fairness.seen.seed = seed;
-        s->cells.seed = s->attempts.seed = seed;
-        cell_init(&s->other, &(struct epp_labels){ OTHER, OTHER, OTHER, 0, true });
-        if (!insert(s, &s->other)) {
-                free(s);
+        s->models.seen.seed = s->fairness.seen.seed = s->cells.seed = seed;
+        s->attempts.seen.seed = s->rewrites.seen.seed = seed;
+        if (!other_init(s) || !tallies_init(s, &s->attempts) || !tallies_init(s, &s->rewrites)) {
+                epp_series_free(s);
                 return EPP_ENOMEM;
         }
         *ret = s;
         return 0;
+}
+
+void
+epp_series_hide_fairness(struct epp_series *s)
+{
+        s->no_fairness = true;
 }
 
 void
@@ -148,117 +396,13 @@ epp_series_free(struct epp_series *s)
                 if (s->list[i] != &s->other)
                         free(s->list[i]);
         free(s->list);
-        free(s->attempt_list);
+        free(s->attempts.list);
+        free(s->rewrites.list);
         epp_map_fini(&s->cells);
-        epp_map_fini(&s->attempts);
+        epp_map_fini(&s->attempts.seen);
+        epp_map_fini(&s->rewrites.seen);
         epp_map_fini(&s->models.seen);
         epp_map_fini(&s->fairness.seen);
         epp_arena_fini(&s->text);
         free(s);
-}
-
-static struct epp_cell *
-add_cell(struct epp_series *s, const struct epp_labels *l, struct epp_slice key)
-{
-        struct epp_cell *c = s->n < CELLS_MAX ? calloc(1, sizeof(*c)) : NULL;
-        struct epp_slice kept;
-
-        if (!c)
-                return &s->other;
-        cell_init(c, l);
-        kept = epp_arena_copy(&s->text, key);
-        if (kept.p && epp_map_put(&s->cells, kept, c) >= 0) {
-                if (insert(s, c))
-                        return c;
-                epp_map_remove(&s->cells, kept);
-        }
-        free(c);
-        return &s->other;
-}
-
-struct epp_cell *
-epp_series_cell(struct epp_series *s, const struct epp_labels *l)
-{
-        bool fits = l->model.n <= VALUE_MAX && l->target.n <= VALUE_MAX &&
-                    l->fairness.n <= VALUE_MAX;
-        struct epp_labels shown;
-        struct epp_slice text;
-        struct epp_cell *c;
-        struct key key;
-
-        c = fits ? epp_map_get(&s->cells, pack_labels(&key, l)) : NULL;
-        if (c)
-                return c;
-        shown = (struct epp_labels){ admit(s, &s->models, l->model, l->pinned),
-                admit(s, &s->models, l->target, l->pinned),
-                admit(s, &s->fairness, l->fairness, false), l->priority, l->pinned };
-        text = pack_labels(&key, &shown);
-        c = epp_map_get(&s->cells, text);
-        return c ? c : add_cell(s, &shown, text);
-}
-
-struct epp_cell *const *
-epp_series_list(const struct epp_series *s, size_t *ret_n)
-{
-        *ret_n = s->n;
-        return s->list;
-}
-
-static struct epp_attempt *
-add_attempt(struct epp_series *s, struct epp_slice key, const struct epp_attempt *like)
-{
-        struct epp_attempt *a = epp_arena_alloc(&s->text, sizeof(*a));
-        struct epp_slice kept = epp_arena_copy(&s->text, key);
-
-        if (s->n_attempts == s->attempts_size) {
-                size_t size = s->attempts_size ? s->attempts_size * 2 : 64;
-                struct epp_attempt **list =
-                        realloc(s->attempt_list, size * sizeof(struct epp_attempt *));
-
-                if (!list)
-                        return NULL;
-                s->attempt_list = list;
-                s->attempts_size = size;
-        }
-        if (!a || !kept.p || epp_map_put(&s->attempts, kept, a) < 0)
-                return NULL;
-        *a = (struct epp_attempt){ epp_arena_copy(&s->text, like->target),
-                epp_arena_copy(&s->text, like->endpoint), epp_arena_copy(&s->text, like->port), 0 };
-        s->attempt_list[s->n_attempts++] = a;
-        return a;
-}
-
-void
-epp_series_attempt(struct epp_series *s, struct epp_slice target, struct epp_slice endpoint,
-        struct epp_slice port)
-{
-        struct epp_attempt like = { admit(s, &s->models, target, false), endpoint, port, 0 }, *a;
-        struct epp_slice text;
-        struct key key = { .n = 0 };
-
-        if (endpoint.n > VALUE_MAX)
-                like.endpoint = OTHER;
-        for (int turn = 0; turn < 2; turn++) {
-                key.n = 0;
-                pack(&key, like.target);
-                pack(&key, like.endpoint);
-                pack(&key, like.port);
-                text = epp_slice(key.p, key.n);
-                a = epp_map_get(&s->attempts, text);
-                if (!a && s->n_attempts < ATTEMPTS_MAX)
-                        a = add_attempt(s, text, &like);
-                if (a) {
-                        a->n++;
-                        return;
-                }
-                like.endpoint = OTHER;
-                like.port = EPP_SLICE("");
-        }
-}
-
-struct epp_attempt *const *
-epp_series_attempts(const struct epp_series *s, size_t *ret_n)
-{
-        *ret_n = s->n_attempts;
-        return s->attempt_list;
 }

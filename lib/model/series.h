@@ -23,7 +23,7 @@ enum epp_failure {
 struct epp_labels {
         struct epp_slice model, target, fairness;
         int32_t priority;
-        bool pinned; /* the operator named model and target: they take no slot */
+        bool pinned, pinned_target; /* model, target: the operator named it, it takes no slot */
 };
 
 /* Histograms of a cell: seconds, bytes, tokens. */
@@ -33,9 +33,9 @@ struct epp_labels {
         X(ttft_streaming, TTFT) X(tpot, TPOT) X(itl, ITL)
 
 struct epp_cell {
-        struct epp_labels labels; /* of the series' own text */
+        struct epp_labels labels; /* the series' own text, valid UTF-8 */
         uint64_t requests;        /* routed */
-        uint64_t running;         /* of them, now */
+        uint64_t running;         /* of them, now; none without a model's name */
         uint64_t failures[EPP_FAIL_COUNT];
 #define X(name, bounds) EPP_HIST(name, bounds);
         EPP_CELL_HISTS(X)
@@ -49,22 +49,40 @@ struct epp_series;
 EPP_MUSTUSE int epp_series_new(size_t values, uint64_t seed, struct epp_series **ret);
 /* Accepts NULL. */
 void epp_series_free(struct epp_series *s);
-/* The cell of <l> (text is copied), never NULL: that of "other" when a cap is reached or memory is
- * short. It stays where it is. */
+/* From now on all fairness ids are the empty one. Before the first cell. */
+void epp_series_hide_fairness(struct epp_series *s);
+/* The cell of <l> (text is copied), never NULL. It stays where it is, and no two have the same
+ * labels. Beyond 10,000 cells a new one is shared by all fairness ids, beyond another 10,000 it is
+ * that of "other", as when memory is short. */
 struct epp_cell *epp_series_cell(struct epp_series *s, const struct epp_labels *l);
-/* All cells, ordered by model, target, fairness, priority; valid until the next new one. Cells
- * that never counted anything may be among them. */
+/* All cells, ordered by model, target, priority, fairness, so that a sum over the latter ones is
+ * one over neighbours; valid until the next new one. Cells that never counted anything may be among
+ * them. */
 struct epp_cell *const *epp_series_list(const struct epp_series *s, size_t *ret_n);
 
-/* Picks by target model and endpoint. */
-struct epp_attempt {
-        struct epp_slice target, endpoint, port; /* own text; the latter two empty: failed */
-        uint64_t n;
+/* A count by three labels; own text. */
+struct epp_tally {
+        union {
+                struct epp_slice label[3];
+                struct {
+                        struct epp_slice target, endpoint, port; /* of picks */
+                };
+                struct {
+                        struct epp_slice rewrite, model, to; /* of rewrites */
+                };
+        };
+        uint64_t n; /* not 0 */
 };
-/* Counts one; <endpoint> and <port> empty: no endpoint was found. Endpoints beyond 10,000 count as
- * "other". */
+/* Counts a pick; <endpoint> and <port> empty: the scheduler found none. Of more than 10,000
+ * combinations the latest count with their endpoint and port as "other". */
 void epp_series_attempt(struct epp_series *s, struct epp_slice target, struct epp_slice endpoint,
         struct epp_slice port);
-struct epp_attempt *const *epp_series_attempts(const struct epp_series *s, size_t *ret_n);
+/* Counts a decision of InferenceModelRewrite <rewrite>: <model> became <to>; likewise. */
+void epp_series_rewrite(struct epp_series *s, struct epp_slice rewrite, struct epp_slice model,
+        struct epp_slice to);
+/* In the order of their first count, so that a page may be written in pieces; the list is valid
+ * until a new one is counted. */
+struct epp_tally *const *epp_series_attempts(const struct epp_series *s, size_t *ret_n);
+struct epp_tally *const *epp_series_rewrites(const struct epp_series *s, size_t *ret_n);
 
 #endif

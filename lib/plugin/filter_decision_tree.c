@@ -5,12 +5,12 @@
 static size_t
 filter(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint **v, size_t n)
 {
-        size_t kept = self->current->type->filter(self->current, cy, v, n);
+        size_t kept = epp_filter_run(self->current, cy, v, n);
         const struct epp_plugin *next = kept ? self->on_success : self->on_failure;
 
         if (!next)
                 return kept;
-        return next->type->filter(next, cy, v, kept ? kept : n);
+        return epp_filter_run(next, cy, v, kept ? kept : n);
 }
 
 const struct epp_plugin_type epp_filter_decision_tree = {

@@ -3,15 +3,20 @@
 #ifndef EPP_PLUGIN_H
 #define EPP_PLUGIN_H
 
+#include "base/hist.h"
 #include "base/rng.h"
 #include "model/endpoint.h"
 #include "sched/request.h"
 
 struct epp_plugin;
+struct epp_trace;
 
 struct epp_cycle {
         const struct epp_request *req;
         struct epp_rng *rng;
+        struct epp_trace *trace;    /* filled as plugins run; NULL: nobody will read it */
+        uint64_t (*clock_ns)(void); /* monotonic; NULL: plugins are not timed */
+        uint64_t since_ns;          /* with it: when the plugin before ended */
 };
 
 enum epp_plugin_kind { EPP_FILTER, EPP_PICKER };
@@ -43,7 +48,13 @@ struct epp_plugin {
         const struct epp_plugin_type *type;
         double param[EPP_PARAMS_MAX];
         const struct epp_plugin *current, *on_success, *on_failure;
+        struct epp_hist *spent; /* seconds, of all plugins of its type; NULL: not measured */
 };
+
+/* Runs a filter: the only way to call one, as here is noted how it went. Returns as its filter
+ * does. */
+size_t epp_filter_run(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint **v,
+        size_t n);
 
 /* Keeps the endpoints for which <test> holds; the body of most filters. */
 size_t epp_filter_keep(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint **v,

@@ -2,15 +2,45 @@
 #include "sched/sched.h"
 
 #include "sched/profile.h"
+#include "sched/trace.h"
 
 const struct epp_thresholds epp_thresholds_default = { 0.8, 5, 128, 0.999, 200000 };
 
 struct epp_sched {
         struct epp_profile profile;
         struct epp_rng rng;
+        struct epp_timing timing;
+        uint64_t (*clock_ns)(void); /* NULL: not measured */
         struct epp_endpoint **work;
         size_t size;
 };
+
+/* Plugins of one type share a histogram. */
+static struct epp_hist *
+timed(struct epp_timing *t, const struct epp_plugin_type *type)
+{
+        struct epp_timed *p = t->plugin;
+
+        while (p < t->plugin + t->n && p->type != type)
+                p++;
+        if (p == t->plugin + t->n) {
+                EPP_ASSERT(t->n < EPP_TIMED);
+                p->type = type;
+                EPP_HIST_INIT(p, spent, SCH);
+                t->n++;
+        }
+        return &p->spent;
+}
+
+static void
+time_types(struct epp_sched *s)
+{
+        for (size_t i = 0; i < s->profile.n; i++) {
+                struct epp_plugin *p = &s->profile.node[i];
+
+                p->spent = p->current ? NULL : timed(&s->timing, p->type);
+        }
+}
 
 int
 epp_sched_new(enum epp_builtin config, const struct epp_thresholds *t,
@@ -22,11 +52,13 @@ epp_sched_new(enum epp_builtin config, const struct epp_thresholds *t,
         if (!s)
                 return EPP_ENOMEM;
         epp_rng_init(&s->rng, seed);
+        EPP_HIST_INIT(&s->timing, cycle, SCH);
         r = epp_profile_builtin(&s->profile, config, t, types);
         if (r < 0) {
                 free(s);
                 return r;
         }
+        time_types(s);
         *ret = s;
         return 0;
 }
@@ -44,6 +76,18 @@ struct epp_rng *
 epp_sched_rng(struct epp_sched *s)
 {
         return &s->rng;
+}
+
+void
+epp_sched_clock(struct epp_sched *s, uint64_t (*clock_ns)(void))
+{
+        s->clock_ns = clock_ns;
+}
+
+const struct epp_timing *
+epp_sched_timing(const struct epp_sched *s)
+{
+        return &s->timing;
 }
 
 struct epp_endpoint **
@@ -74,29 +118,85 @@ epp_filter_keep(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_
         return kept;
 }
 
-/* Leaves out endpoints that never gave a page, unless there are no others. */
+static void
+ran(const struct epp_plugin *self, struct epp_cycle *cy)
+{
+        uint64_t now;
+
+        if (!cy->clock_ns || !self->spent)
+                return;
+        now = cy->clock_ns();
+        epp_hist_add(self->spent, (double)(int64_t)(now - cy->since_ns) * 1e-9);
+        cy->since_ns = now;
+}
+
+size_t
+epp_filter_run(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint **v,
+        size_t n)
+{
+        size_t kept = self->type->filter(self, cy, v, n);
+
+        if (self->current)
+                return kept; /* the filters in it have told */
+        ran(self, cy);
+        if (cy->trace)
+                epp_trace_ran(cy->trace, self->type->name, v, n, kept);
+        return kept;
+}
+
+/* Leaves out endpoints that never gave a page, unless there are no others. A step only when it
+ * takes some out, as it is no plugin that a configuration names. */
 static size_t
-prefer_scraped(struct epp_endpoint **v, size_t n)
+prefer_scraped(struct epp_trace *t, struct epp_endpoint **v, size_t n)
 {
         size_t kept = 0;
 
         for (size_t i = 0; i < n; i++)
                 if (v[i]->load.at)
                         v[kept++] = v[i];
+        if (t && kept && kept < n)
+                epp_trace_ran(t, "prefer-scraped", v, n, kept);
         return kept ? kept : n;
+}
+
+static int
+cycle(struct epp_sched *s, struct epp_cycle *cy, size_t n, struct epp_endpoint **ret)
+{
+        const struct epp_plugin *picker = s->profile.picker;
+
+        n = prefer_scraped(cy->trace, s->work, n);
+        n = epp_filter_run(s->profile.filter, cy, s->work, n);
+        if (n == 0)
+                return EPP_EFULL;
+        *ret = s->work[picker->type->pick(picker, cy, s->work, n)];
+        ran(picker, cy);
+        if (cy->trace)
+                epp_trace_ran(cy->trace, picker->type->name, NULL, n, 1);
+        return 0;
+}
+
+int
+epp_sched_trace(struct epp_sched *s, const struct epp_request *req, size_t n,
+        struct epp_trace *trace, struct epp_endpoint **ret)
+{
+        uint64_t begun = s->clock_ns ? s->clock_ns() : 0;
+        struct epp_cycle cy = { .req = req, .rng = &s->rng, .trace = trace,
+                .clock_ns = s->clock_ns, .since_ns = begun };
+        int r;
+
+        if (trace)
+                epp_trace_begin(trace, s->work, n);
+        r = cycle(s, &cy, n, ret);
+        if (s->clock_ns) /* the last plugin's end is the cycle's */
+                epp_hist_add(&s->timing.cycle, (double)(cy.since_ns - begun) / 1e9);
+        if (trace)
+                epp_trace_end(trace, r == 0 ? *ret : NULL, req->now);
+        return r;
 }
 
 int
 epp_sched_run(struct epp_sched *s, const struct epp_request *req, size_t n,
         struct epp_endpoint **ret)
 {
-        struct epp_cycle cy = { req, &s->rng };
-        const struct epp_plugin *filter = s->profile.filter, *picker = s->profile.picker;
-
-        n = prefer_scraped(s->work, n);
-        n = filter->type->filter(filter, &cy, s->work, n);
-        if (n == 0)
-                return EPP_EFULL;
-        *ret = s->work[picker->type->pick(picker, &cy, s->work, n)];
-        return 0;
+        return epp_sched_trace(s, req, n, NULL, ret);
 }

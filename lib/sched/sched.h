@@ -4,8 +4,11 @@
 #ifndef EPP_SCHED_H
 #define EPP_SCHED_H
 
+#include "base/hist.h"
 #include "base/status.h"
 #include "sched/plugin.h"
+
+#define EPP_TIMED 32 /* types of plugins, at most */
 
 enum epp_builtin { EPP_TREE_V03, EPP_TREE_V05 };
 
@@ -29,11 +32,31 @@ void epp_sched_free(struct epp_sched *s);
 /* The generator of all random choices. */
 struct epp_rng *epp_sched_rng(struct epp_sched *s);
 
+/* How long decisions took, seconds. A branch of a tree has no time of its own: that of the filters
+ * in it counts under their types. */
+struct epp_timing {
+        EPP_HIST(cycle, SCH); /* every epp_sched_run, whatever came of it */
+        struct epp_timed {
+                const struct epp_plugin_type *type;
+                EPP_HIST(spent, SCH); /* each run of a plugin of this type */
+        } plugin[EPP_TIMED];
+        size_t n;
+};
+/* Begins to measure; <clock_ns> is monotonic. One reading lies between two plugins, so what a cycle
+ * does beside them counts with the next one. */
+void epp_sched_clock(struct epp_sched *s, uint64_t (*clock_ns)(void));
+/* All zero as long as nothing is measured; lives as long as <s>. */
+const struct epp_timing *epp_sched_timing(const struct epp_sched *s);
+
 /* The array to put candidates into before epp_sched_run: room for <n>, or NULL (no memory). */
 struct epp_endpoint **epp_sched_candidates(struct epp_sched *s, size_t n);
 /* Decides among the first <n> candidates. Endpoints that were never scraped count only when no
  * other is left (decisions 23). Returns 0 and *ret, or EPP_EFULL (dropped, or no candidates). */
 EPP_MUSTUSE int epp_sched_run(struct epp_sched *s, const struct epp_request *req, size_t n,
         struct epp_endpoint **ret);
+
+/* The same, and notes in *trace how it went; NULL: nobody will read it. */
+EPP_MUSTUSE int epp_sched_trace(struct epp_sched *s, const struct epp_request *req, size_t n,
+        struct epp_trace *trace, struct epp_endpoint **ret);
 
 #endif

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "serve/account.h"
+#include "serve/explain.h"
 #include "serve/subset.h"
 
 #define NAME_SHOWN 120 /* bytes of a client's model name in an answer */
@@ -70,7 +71,7 @@ static void
 tell_ended(struct epp_director *d, const struct epp_record *r)
 {
         if (d->series)
-                epp_account_ended(d->series, r);
+                epp_account_ended(r, d->compat_errors);
         for (size_t i = 0; i < d->n_observers; i++)
                 if (d->observer[i].ended)
                         d->observer[i].ended(d->observer[i].ctx, r);
@@ -204,6 +205,7 @@ match_model(struct epp_director *d, const struct epp_ask *ask, struct epp_reques
         }
         m = find_model(d, ask, req);
         r->named = m && epp_slice_eq(m->name, req->model);
+        r->target_named = r->named;
         if (required_now(d) && !m) {
                 refuse(d, v, EPP_FAIL_NOT_FOUND,
                         "no InferenceModel is named \"" SLICE_FMT "\" in this pool",
@@ -217,12 +219,13 @@ match_model(struct epp_director *d, const struct epp_ask *ask, struct epp_reques
                         SLICE_ARG(shorten(req->model, NAME_SHOWN)));
                 return false;
         }
-        if (m)
-                m->requests++;
-        if (t)
+        if (t) {
                 req->target = t->name;
-        else if (!m && ask->rewrite.n)
+                r->target_named = true;
+                r->rewrite = m->source;
+        } else if (!m && ask->rewrite.n) {
                 req->target = ask->rewrite;
+        }
         req->target_hash = t ? t->name_hash : XXH3_64bits(req->target.p, req->target.n);
         v->model = req->target;
         v->rename = must_rename(ask, req, m != NULL || ask->rewrite.n);
@@ -292,6 +295,7 @@ ticket_new(const struct epp_record *r)
         t->record = *r;
         t->record.trace = NULL;
         t->record.text = NULL;
+        t->record.rewrite = epp_slice(NULL, 0);
         t->record.id = append(&at, r->id);
         t->record.model = append(&at, r->model);
         t->record.target = append(&at, r->target);
@@ -328,10 +332,22 @@ take(struct epp_director *d, const struct epp_ask *ask, struct epp_record *r,
         return t;
 }
 
-/* The endpoint for what is asked, or NULL when it has been refused. */
+/* Whether somebody will read how the cycle went: else nothing is noted. */
+static bool
+traced(const struct epp_director *d, const struct epp_ask *ask)
+{
+        bool wished = ask->explain;
+
+        for (size_t i = 0; i < d->n_observers; i++)
+                wished |= d->observer[i].traces;
+        return wished;
+}
+
+/* The endpoint for what is asked, or NULL when it has been refused. *trace is written when it will
+ * be read, and is r->trace then. */
 static struct epp_endpoint *
 choose(struct epp_director *d, const struct epp_ask *ask, struct epp_request *req,
-        struct epp_record *r, struct epp_verdict *v)
+        struct epp_record *r, struct epp_trace *trace, struct epp_verdict *v)
 {
         struct epp_endpoint **room, *chosen;
         size_t n;
@@ -350,7 +366,10 @@ choose(struct epp_director *d, const struct epp_ask *ask, struct epp_request *re
                         "failed to find endpoint candidates for serving the request");
                 return NULL;
         }
-        if (epp_sched_run(d->sched, req, n, &chosen) < 0) {
+        r->scheduled = true;
+        if (traced(d, ask))
+                r->trace = trace;
+        if (epp_sched_trace(d->sched, req, n, r->trace ? trace : NULL, &chosen) < 0) {
                 refuse(d, v, EPP_FAIL_EXHAUSTED, "system saturated, non-critical request dropped");
                 return NULL;
         }
@@ -363,6 +382,7 @@ decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
         struct epp_director *d = ctx;
         struct epp_request req = { .now = ask->now };
         struct epp_record r = record_of(ask);
+        struct epp_trace trace;
         struct epp_endpoint *e;
         struct ticket *t;
 
@@ -370,7 +390,7 @@ decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
         d->stats.requests++;
         if (d->models && ask->objective.n)
                 r.priority = epp_models_priority(d->models, ask->objective);
-        e = choose(d, ask, &req, &r, v);
+        e = choose(d, ask, &req, &r, &trace, v);
         r.model = req.model;
         r.target = req.target;
         r.critical = req.critical;
@@ -379,6 +399,8 @@ decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
         r.failure = failure_of(v->http);
         r.text = v->text;
         tell_decided(d, &r);
+        if (ask->explain)
+                v->explanation = epp_explain(&r);
         if (t)
                 t->record.cell = r.cell;
 }
@@ -462,7 +484,7 @@ stray(void *ctx, const struct epp_outcome *o)
         struct epp_director *d = ctx;
 
         if (d->series)
-                epp_account_stray(d->series, o);
+                epp_account_stray(d->series, o, d->compat_errors);
 }
 
 struct epp_decider

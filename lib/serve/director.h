@@ -38,6 +38,7 @@ struct epp_director {
         struct epp_rng ids;              /* of requests that come without one */
         const struct epp_log *log;
         struct epp_series *series;       /* NULL: nothing is counted by model */
+        bool compat_errors;              /* in it, see epp_account_ended */
         struct epp_observer observer[EPP_OBSERVERS];
         size_t n_observers;
         struct epp_director_stats stats;

@@ -18,6 +18,7 @@
 /* Streams reset before their first message, per second: gateways do that when clients leave at
  * once; far above any real rate it is the rapid-reset attack. */
 #define EARLY_RESETS_MAX 10000
+#define AGE_PING "goaway-1"          /* 8 bytes: its answer says that the peer knows */
 
 struct epp_rpc {
         struct epp_h2 *h;
@@ -53,6 +54,9 @@ struct epp_h2 {
         epp_us wake;               /* the earliest of the calls', or earlier */
         unsigned early_resets;     /* within the second that began at early_since */
         epp_us early_since;
+        epp_us leave_at;           /* of epp_h2_age; 0: never, or asked already */
+        /* What the peer was told then; ASKED: the PING behind it is out. */
+        enum { STAYS, ANNOUNCED, ASKED } leaving;
         bool abusive;
         bool broken; /* memory was short where a peer would wait for ever: the connection must go */
 };
@@ -294,6 +298,12 @@ epp_rpc_finish(struct epp_rpc *rpc, int code, struct epp_slice text)
         finish_http(rpc, "200", code, text);
 }
 
+int
+epp_rpc_code(const struct epp_rpc *rpc)
+{
+        return rpc->finished ? rpc->code : 1;
+}
+
 static void
 rpc_free(struct epp_rpc *rpc)
 {
@@ -486,12 +496,25 @@ count_early_reset(struct epp_h2 *h)
         }
 }
 
+/* The answer to the PING behind the first GOAWAY: what the peer began before that is here. */
+static void
+on_ping(struct epp_h2 *h, const nghttp2_ping *ping)
+{
+        if (h->leaving != ASKED || !(ping->hd.flags & NGHTTP2_FLAG_ACK) ||
+                memcmp(ping->opaque_data, AGE_PING, sizeof(ping->opaque_data)) != 0)
+                return;
+        h->leaving = STAYS;
+        epp_h2_shutdown(h, true);
+}
+
 static int
 on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
         struct epp_h2 *h = user;
         struct epp_rpc *rpc;
 
+        if (frame->hd.type == NGHTTP2_PING)
+                on_ping(h, &frame->ping);
         rpc = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
         if (frame->hd.type == NGHTTP2_RST_STREAM) {
                 h->stats->resets++;
@@ -570,6 +593,11 @@ on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
         struct epp_h2 *h = user;
         struct epp_rpc *rpc;
 
+        /* Not before: a PING overtakes what is queued. */
+        if (frame->hd.type == NGHTTP2_GOAWAY && h->leaving == ANNOUNCED) {
+                h->leaving = ASKED;
+                nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, (const uint8_t *)AGE_PING);
+        }
         if (frame->hd.type != NGHTTP2_HEADERS || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
                 return 0;
         rpc = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
@@ -637,6 +665,7 @@ epp_h2_new(const struct epp_rpc_handler *handlers, size_t n, struct epp_h2_stats
         h->handlers = handlers;
         h->n = n;
         h->stats = stats;
+        stats->opened++;
         if (session_new(h) < 0 ||
                 nghttp2_submit_settings(h->session, 0, settings, ARRAY_LEN(settings)) ||
                 nghttp2_session_set_local_window_size(h->session, 0, 0, CONNECTION_WINDOW)) {
@@ -660,6 +689,7 @@ epp_h2_free(struct epp_h2 *h, epp_us now)
                 rpc->finished = true; /* nothing can be sent any more */
                 rpc_free(rpc);
         }
+        h->stats->closed++;
         nghttp2_session_del(h->session);
         epp_buf_fini(&h->spare);
         free(h);
@@ -678,25 +708,36 @@ epp_h2_feed(struct epp_h2 *h, struct epp_slice in, epp_us now)
         return r < 0 || (size_t)r != in.n ? EPP_EPROTO : 0;
 }
 
+static void
+wake_calls(struct epp_h2 *h, epp_us now)
+{
+        h->wake = 0;
+        for (struct epp_rpc *rpc = h->calls; rpc; rpc = rpc->next) {
+                epp_us at = rpc->wake;
+
+                if (rpc->finished || !at)
+                        continue;
+                rpc->wake = 0;
+                if (now < at)
+                        epp_rpc_wake(rpc, at);
+                else
+                        rpc->handler->wake(rpc->user, now);
+        }
+}
+
 int
 epp_h2_tick(struct epp_h2 *h, epp_us now)
 {
         h->now = now;
         if (!h->heard)
                 h->heard = now;
-        if (h->wake && now >= h->wake) {
-                h->wake = 0;
-                for (struct epp_rpc *rpc = h->calls; rpc; rpc = rpc->next) {
-                        epp_us at = rpc->wake;
-
-                        if (rpc->finished || !at)
-                                continue;
-                        rpc->wake = 0;
-                        if (now < at)
-                                epp_rpc_wake(rpc, at);
-                        else
-                                rpc->handler->wake(rpc->user, now);
-                }
+        if (h->wake && now >= h->wake)
+                wake_calls(h, now);
+        if (h->leave_at && now >= h->leave_at) {
+                h->leave_at = 0;
+                h->leaving = ANNOUNCED;
+                h->stats->aged++;
+                epp_h2_shutdown(h, false);
         }
         if (h->pinged && now - h->pinged >= PING_US) {
                 h->stats->dead++;
@@ -714,6 +755,8 @@ epp_h2_next(const struct epp_h2 *h)
 {
         epp_us at = h->pinged ? h->pinged + PING_US : h->heard + SILENCE_US;
 
+        if (h->leave_at)
+                at = EPP_MIN(at, h->leave_at);
         return h->wake && h->wake < at ? h->wake : at;
 }
 
@@ -752,4 +795,25 @@ epp_h2_shutdown(struct epp_h2 *h, bool final)
                 nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
                         nghttp2_session_get_last_proc_stream_id(h->session), NGHTTP2_NO_ERROR,
                         NULL, 0);
+}
+
+void
+epp_h2_age(struct epp_h2 *h, epp_us age, struct epp_rng *rng, epp_us now)
+{
+        epp_us tenth = EPP_MAX(age, 0) / 10;
+
+        h->leave_at = now + age - tenth + (epp_us)epp_rng_below(rng, (uint64_t)(2 * tenth + 1));
+}
+
+void
+epp_h2_reset(struct epp_h2 *h)
+{
+        for (struct epp_rpc *rpc = h->calls; rpc; rpc = rpc->next) {
+                if (rpc->finished)
+                        continue;
+                rpc->finished = true;
+                if (nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, rpc->id,
+                            NGHTTP2_CANCEL) != 0)
+                        h->broken = true;
+        }
 }

@@ -5,6 +5,7 @@
 #ifndef EPP_H2_H
 #define EPP_H2_H
 
+#include "base/rng.h"
 #include "wire/grpc.h"
 
 struct epp_h2;
@@ -31,6 +32,7 @@ struct epp_rpc_handler {
 };
 
 struct epp_h2_stats {
+        uint64_t opened, closed; /* connections */
         uint64_t streams;   /* calls begun */
         uint64_t resets;    /* ended by the peer's RST_STREAM */
         uint64_t refused;   /* unknown path, bad method or content type */
@@ -38,6 +40,7 @@ struct epp_h2_stats {
         uint64_t dead;      /* connections closed because the peer did not answer a PING */
         uint64_t abusive;   /* connections closed for resetting too many calls before they began */
         uint64_t stalled;   /* reset by us: their peer did not read */
+        uint64_t aged;      /* connections asked to end for their age */
 };
 
 /* A session over <n> handlers (borrowed until _free). stats may be shared; borrowed.
@@ -63,6 +66,13 @@ bool epp_h2_alive(const struct epp_h2 *h);
 size_t epp_h2_calls(const struct epp_h2 *h);
 /* GOAWAY: running calls go on. final=false announces, final=true refuses new calls. */
 void epp_h2_shutdown(struct epp_h2 *h, bool final);
+/* Asks the peer to go elsewhere when <age> from now has passed, give or take a tenth by <rng>, so
+ * that peers which came together do not leave together. GOAWAY in two steps: new calls are refused
+ * only when the peer has answered a PING behind the first, so none is lost; running ones go on to
+ * their end, and epp_h2_alive is false after the last. */
+void epp_h2_age(struct epp_h2 *h, epp_us age, struct epp_rng *rng, epp_us now);
+/* Resets (CANCEL) every call that has not ended. */
+void epp_h2_reset(struct epp_h2 *h);
 
 void epp_rpc_set_user(struct epp_rpc *rpc, void *user);
 /* handler->wake is called at <at> (or soon after); 0: not at all. Replaces the last wish. */
@@ -72,5 +82,7 @@ void epp_rpc_wake(struct epp_rpc *rpc, epp_us at);
 EPP_MUSTUSE int epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n);
 /* Ends the call after what is queued, with gRPC <code> and <text> (copied, may be empty). */
 void epp_rpc_finish(struct epp_rpc *rpc, int code, struct epp_slice text);
+/* The gRPC code it was ended with; 1 (CANCELLED): the peer has ended it, or will have. */
+int epp_rpc_code(const struct epp_rpc *rpc);
 
 #endif

@@ -10,7 +10,7 @@ enum { SERVING = 1, NOT_SERVING = 2 };
 enum kind { CHECK, LIST, WATCH };
 
 struct epp_health {
-        bool ready;
+        bool ready, elects;
         struct probe *watchers;
 };
 
@@ -47,10 +47,10 @@ send_list(struct probe *p)
         Grpc__Health__V1__HealthListResponse__StatusesEntry e[ARRAY_LEN(names)],
                 *list[ARRAY_LEN(names)];
         Grpc__Health__V1__HealthCheckResponse r[ARRAY_LEN(names)];
+        size_t n, count = p->h->elects ? ARRAY_LEN(names) : 1;
         uint8_t out[512];
-        size_t n;
 
-        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        for (size_t i = 0; i < count; i++) {
                 grpc__health__v1__health_check_response__init(&r[i]);
                 grpc__health__v1__health_list_response__statuses_entry__init(&e[i]);
                 r[i].status = state(p->h, i == 1);
@@ -58,7 +58,7 @@ send_list(struct probe *p)
                 e[i].value = &r[i];
                 list[i] = &e[i];
         }
-        msg.n_statuses = ARRAY_LEN(names);
+        msg.n_statuses = count;
         msg.statuses = list;
         EPP_ASSERT(grpc__health__v1__health_list_response__get_packed_size(&msg) <= sizeof(out));
         n = grpc__health__v1__health_list_response__pack(&msg, out);
@@ -176,6 +176,12 @@ epp_health_free(struct epp_health *h)
 {
         EPP_ASSERT(!h || !h->watchers);
         free(h);
+}
+
+void
+epp_health_elects(struct epp_health *h)
+{
+        h->elects = true;
 }
 
 void

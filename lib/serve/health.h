@@ -11,7 +11,9 @@ struct epp_health;
 /* Not ready at first. Returns 0 or EPP_ENOMEM. */
 EPP_MUSTUSE int epp_health_new(struct epp_health **ret);
 void epp_health_free(struct epp_health *h);
-/* Changes the overall readiness; every Watch is told. */
+/* There is a leader election: List names the probes, too, as today's picker does. */
+void epp_health_elects(struct epp_health *h);
+/* Changes the overall readiness; every Watch is told, and its connection has something to drain. */
 void epp_health_set(struct epp_health *h, bool ready);
 bool epp_health_ready(const struct epp_health *h);
 /* Check, List and Watch, into <out>; <h> is borrowed for their life. */

@@ -14,13 +14,16 @@ struct epp_record {
         struct epp_slice endpoint, addr; /* name in the pool, ip:port */
         int32_t priority;
         bool critical;
-        bool named;                      /* by an InferenceModel or a rewrite */
+        bool named, target_named;        /* by the operator: the model, the target */
+        struct epp_slice rewrite;        /* decided only: the InferenceModelRewrite that did it */
+        bool scheduled;                  /* a cycle ran */
         size_t request_bytes;            /* of the body as it was shown to us */
         epp_us begun, decided;           /* when the stream began; when it was decided */
         int http;                        /* 0: routed; else the code of the refusal */
         enum epp_failure failure;        /* with it: why, ... */
         const char *text;                /* ... and in words */
-        const struct epp_trace *trace; /* decided only: how the cycle went; NULL: there was none */
+        const struct epp_trace *trace; /* decided only: how the cycle went; NULL: there was none, or
+                                          nobody wished to know */
         const struct epp_outcome *outcome; /* ended only */
         struct epp_cell *cell;           /* where it counts; NULL without a series */
 };
@@ -31,6 +34,7 @@ struct epp_observer {
         void *ctx;
         void (*decided)(void *ctx, const struct epp_record *r);
         void (*ended)(void *ctx, const struct epp_record *r);
+        bool traces; /* wishes to know how cycles went */
 };
 
 #endif

@@ -756,6 +756,15 @@ epp_reflector_new_credentials(struct epp_reflector *r, epp_us now)
                 r->until = now;
 }
 
+const char *
+epp_reflector_state_name(enum epp_reflect_state s)
+{
+        static const char *const names[EPP_REFLECT_STATES] = { "sync", "watch", "backoff",
+                "absent", "idle" };
+
+        return names[s];
+}
+
 enum epp_reflect_state
 epp_reflector_state(const struct epp_reflector *r)
 {

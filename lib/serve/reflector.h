@@ -74,6 +74,7 @@ enum epp_reflect_state {
         EPP_REFLECT_IDLE,
         EPP_REFLECT_STATES
 };
+const char *epp_reflector_state_name(enum epp_reflect_state s);
 
 /* Begins IDLE: epp_reflector_target says what to reflect. Returns 0 or EPP_ENOMEM. */
 EPP_MUSTUSE int epp_reflector_new(const struct epp_reflect_config *cfg, struct epp_reflector **ret);

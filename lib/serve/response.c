@@ -16,6 +16,8 @@ epp_response_header(struct epp_response *r, struct epp_slice name, struct epp_sl
 {
         if (epp_slice_eq(name, EPP_SLICE(":status"))) {
                 r->status = status_of(value);
+        } else if (epp_slice_ieq(name, EPP_SLICE("status"))) {
+                r->said = status_of(value);
         } else if (epp_slice_ieq(name, EPP_SLICE("content-type"))) {
                 struct epp_slice media = epp_slice_trim(epp_slice_cut(&value, ';'));
 
@@ -58,7 +60,7 @@ epp_response_body(struct epp_response *r, struct epp_slice body, epp_us now)
 struct epp_outcome
 epp_response_end(struct epp_response *r, epp_us begun, epp_us now, bool complete)
 {
-        struct epp_outcome o = { .status = r->status, .complete = complete,
+        struct epp_outcome o = { .status = r->status, .said = r->said, .complete = complete,
                 .streaming = r->kind == EPP_BODY_SSE, .bytes = r->bytes,
                 .first_us = r->first ? r->first - begun : 0, .all_us = now - begun };
 

@@ -9,6 +9,7 @@
 /* What became of a routed request. */
 struct epp_outcome {
         int status;             /* of the response, 0 = none was seen */
+        int said;               /* what a header named status says, likewise (CGI) */
         bool complete;          /* the whole response went by */
         bool streaming;         /* server-sent events */
         epp_us first_us,
@@ -18,7 +19,7 @@ struct epp_outcome {
 };
 
 struct epp_response {
-        int status;
+        int status, said;
         bool encoded;           /* gzip or the like: not readable */
         enum { EPP_BODY_OPAQUE, EPP_BODY_JSON, EPP_BODY_SSE } kind;
         epp_us first, last;     /* when the first body byte and the last piece came, 0 = not yet */

@@ -66,11 +66,11 @@ add_rewrite(struct epp_models *m, const struct epp_kobj *k)
                 size_t n = rule_targets(rule, t);
 
                 if (!matches || !matches->first)
-                        r = epp_models_add_rewrite(m, epp_slice(NULL, 0), t, n);
+                        r = epp_models_add_rewrite(m, k->name, epp_slice(NULL, 0), t, n);
                 for (const struct epp_node *x = matches ? matches->first : NULL; x && r == 0;
                         x = x->next)
-                        r = epp_models_add_rewrite(
-                                m, text(epp_node_get(x, "model"), "value"), t, n);
+                        r = epp_models_add_rewrite(m, k->name,
+                                text(epp_node_get(x, "model"), "value"), t, n);
         }
         return r;
 }

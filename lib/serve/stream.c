@@ -18,7 +18,9 @@
 #define HOLD_US 50000
 #define SILENCE_US 30000000 /* from the begin of a stream to its first message */
 
+#define EXPLAIN "x-eppd-explain" /* asks why, and answers */
 #define N(text) { text, sizeof(text) - 1 }
+
 /* Client headers that steer eppd: taken out before the request goes on. */
 static const struct epp_slice control[] = {
         N("x-gateway-destination-endpoint-subset"), N("x-gateway-destination-endpoint-served"),
@@ -26,7 +28,7 @@ static const struct epp_slice control[] = {
         N("x-llm-d-inference-objective"), N("x-gateway-inference-objective"),
         N("x-llm-d-model-name-rewrite"), N("x-gateway-model-name-rewrite"),
         N("x-llm-d-slo-ttft-ms"), N("x-slo-ttft-ms"), N("x-llm-d-slo-tpot-ms"), N("x-slo-tpot-ms"),
-        N("x-llm-d-request-dropped-reason"),
+        N("x-llm-d-request-dropped-reason"), N(EXPLAIN),
 };
 
 enum phase { PHASE_NEW, PHASE_BODY, PHASE_ROUTED, PHASE_ENDED };
@@ -44,13 +46,14 @@ enum kept {
         KEPT_OLD_REWRITE,
         KEPT_FAIRNESS,
         KEPT_OLD_FAIRNESS,
+        KEPT_EXPLAIN,
         KEPT_COUNT
 };
 static const struct epp_slice kept_names[KEPT_COUNT] = { N(":method"), N(":path"),
         N("x-original-path"), N("x-forwarded-path"), N("x-request-id"),
         N("x-llm-d-inference-objective"), N("x-gateway-inference-objective"),
         N("x-llm-d-model-name-rewrite"), N("x-gateway-model-name-rewrite"),
-        N("x-llm-d-inference-fairness-id"), N("x-gateway-inference-fairness-id") };
+        N("x-llm-d-inference-fairness-id"), N("x-gateway-inference-fairness-id"), N(EXPLAIN) };
 
 struct stream {
         const struct epp_stream_config *cfg;
@@ -87,6 +90,9 @@ struct stream {
         bool ticket;
         bool stray;            /* a response without a pick */
         bool nomem;            /* something of the request was lost: it must not be decided */
+        bool handled;          /* the request was, in the message at hand: to be measured */
+        uint64_t spent_ns;     /* on messages of a streamed response */
+        epp_us response_at, response_over; /* its first and last message; 0: not yet */
         epp_us now;
 };
 
@@ -180,18 +186,29 @@ release(struct stream *s, bool complete)
         s->ticket = s->stray = false;
 }
 
+static struct epp_ext_pair
+explanation(const struct stream *s)
+{
+        return (struct epp_ext_pair){ EPP_SLICE(EXPLAIN), epp_slice_str(s->verdict.explanation) };
+}
+
 static void
 refuse(struct stream *s, int http, const char *text, const char *reason)
 {
-        struct epp_ext_pair drop = { EPP_SLICE("x-llm-d-request-dropped-reason"),
-                epp_slice_str(reason) };
+        struct epp_ext_pair set[2];
         struct epp_buf b = { 0 };
         struct epp_slice v;
+        size_t n = 0;
 
         s->cfg->stats->refused++;
         drop_body(s);
+        if (reason)
+                set[n++] = (struct epp_ext_pair){ EPP_SLICE("x-llm-d-request-dropped-reason"),
+                        epp_slice_str(reason) };
+        if (s->verdict.explanation)
+                set[n++] = explanation(s);
         /* A good end without an answer lets the request through: the gateway must see a failure. */
-        if (epp_ext_put_immediate(&b, http, epp_slice_str(text), &drop, reason != NULL) < 0) {
+        if (epp_ext_put_immediate(&b, http, epp_slice_str(text), set, n) < 0) {
                 end_call(s, 8, "out of memory");
         } else {
                 v = epp_buf_slice(&b);
@@ -204,7 +221,9 @@ refuse(struct stream *s, int http, const char *text, const char *reason)
 static struct epp_slice
 kept(const struct stream *s, enum kept i)
 {
-        return epp_slice(s->text.p + s->text.head + s->kept[i].at, s->kept[i].n);
+        const char *text = epp_buf_slice(&s->text).p;
+
+        return epp_slice(text ? text + s->kept[i].at : NULL, s->kept[i].n);
 }
 
 /* The value of a header that has an old name too: the new one hides it, even when it is empty. */
@@ -225,7 +244,9 @@ question(struct stream *s)
                 .fairness = either(s, KEPT_FAIRNESS, KEPT_OLD_FAIRNESS), .dialect = s->dialect,
                 .scan = s->scan, .has_subset = s->has_subset,
                 .subset = epp_buf_slice(&s->subset), .body_bytes = epp_buf_len(&s->body),
-                .begun = s->begun, .now = s->now };
+                .begun = s->begun, .now = s->now,
+                .explain = s->cfg->allow_explain &&
+                        epp_slice_eq(kept(s, KEPT_EXPLAIN), EPP_SLICE("1")) };
 }
 
 /* The same when nothing was asked yet. */
@@ -234,6 +255,7 @@ fail(struct stream *s, int http, const char *text, const char *reason)
 {
         struct epp_ask ask = question(s);
 
+        s->handled = true;
         if (s->cfg->decider.failed)
                 s->cfg->decider.failed(s->cfg->decider.ctx, &ask, http, text);
         refuse(s, http, text, reason);
@@ -279,6 +301,7 @@ decide(struct stream *s, bool with_body)
         struct epp_ask ask = question(s);
 
         ask.has_body = with_body;
+        s->handled = true;
         epp_rpc_wake(s->rpc, 0);
         s->cfg->decider.decide(s->cfg->decider.ctx, &ask, &s->verdict);
         s->ticket = s->verdict.ticket != NULL;
@@ -444,7 +467,7 @@ keep(struct stream *s, enum kept i, struct epp_slice v)
                 epp_buf_commit(&s->text, size);
         }
         s->kept[i].n = (uint32_t)v.n;
-        memcpy(s->text.p + s->text.head + s->kept[i].at, v.p, v.n);
+        memcpy(s->text.p + s->kept[i].at, v.p, v.n); /* nothing is drained from it */
 }
 
 /* What a dialect is told by: the end of the path, whatever a client appends as a query. The root
@@ -720,6 +743,7 @@ static void
 response_end(struct stream *s)
 {
         s->response_ended = true;
+        s->response_over = s->now;
         release(s, true);
 }
 
@@ -729,6 +753,7 @@ begin_response(struct stream *s)
 {
         epp_response_begin(&s->response);
         s->response_begun = true;
+        s->response_at = s->now;
         s->stray = !s->ticket;
         epp_rpc_wake(s->rpc, 0);
         if (s->phase == PHASE_BODY)
@@ -739,8 +764,8 @@ begin_response(struct stream *s)
 static void
 response_headers(struct stream *s, const struct epp_ext_in *in)
 {
-        struct epp_ext_pair marker = { EPP_SLICE("x-went-into-resp-headers"), EPP_SLICE("true") };
-        struct epp_ext_out o = { .set = &marker, .n_set = s->cfg->response_marker };
+        struct epp_ext_pair set[2];
+        struct epp_ext_out o = { .set = set };
 
         if (s->response_begun) {
                 s->cfg->stats->ignored++;
@@ -752,6 +777,11 @@ response_headers(struct stream *s, const struct epp_ext_in *in)
                 (void)!epp_ext_metadata(in->metadata, EPP_SLICE("envoy.lb"),
                         EPP_SLICE("x-gateway-destination-endpoint-served"), on_served, s);
         begin_response(s);
+        if (s->cfg->response_marker)
+                set[o.n_set++] = (struct epp_ext_pair){ EPP_SLICE("x-went-into-resp-headers"),
+                        EPP_SLICE("true") };
+        if (s->verdict.explanation)
+                set[o.n_set++] = explanation(s);
         answer(s, EPP_EXT_RESPONSE_HEADERS, &o);
         if (in->end_of_stream)
                 response_end(s);
@@ -786,6 +816,53 @@ response_trailers(struct stream *s)
                 begin_response(s);
         answer_trailers(s, EPP_EXT_RESPONSE_TRAILERS);
         response_end(s);
+}
+
+/* ---- time ---- */
+
+void
+epp_stream_timing_init(struct epp_stream_timing *t, uint64_t (*clock_ns)(void))
+{
+        *t = (struct epp_stream_timing){ .clock_ns = clock_ns };
+        EPP_HIST_INIT(t, request, RQP);
+        EPP_HIST_INIT(t, response, RSP);
+        EPP_HIST_INIT(t, stream, STR);
+}
+
+/* A message has been handled. The clock is read once, and only where somebody asks: behind the
+ * message that was decided, and behind those of streamed responses. Of several in one turn each
+ * begins where the one before it was measured. */
+static void
+measure(struct stream *s)
+{
+        struct epp_stream_timing *t = s->cfg->timing;
+        bool streamed = s->response_begun && s->response.kind == EPP_BODY_SSE;
+        uint64_t begin, end;
+
+        if (!t || (!streamed && !s->handled))
+                return;
+        end = t->clock_ns();
+        begin = EPP_MAX((uint64_t)s->now * 1000, t->mark_ns);
+        t->mark_ns = end;
+        if (streamed && end > begin)
+                s->spent_ns += end - begin;
+        if (s->handled)
+                epp_hist_add(&t->request, ((double)end / 1e3 - (double)s->begun) / 1e6);
+        s->handled = false;
+}
+
+static void
+measure_end(struct stream *s)
+{
+        struct epp_stream_timing *t = s->cfg->timing;
+        epp_us over = s->response_over ? s->response_over : s->now;
+
+        if (!t)
+                return;
+        epp_hist_add(&t->stream, (double)(s->now - s->begun) / 1e6);
+        if (s->response_begun)
+                epp_hist_add(&t->response, s->response.kind == EPP_BODY_SSE
+                        ? (double)s->spent_ns / 1e9 : (double)(over - s->response_at) / 1e6);
 }
 
 /* ---- one message ---- */
@@ -845,6 +922,7 @@ on_message(void *user, struct epp_slice msg, epp_us now)
                 s->cfg->stats->ignored++;
                 break;
         }
+        measure(s);
 }
 
 static bool
@@ -857,6 +935,7 @@ on_too_big(void *user, size_t n, epp_us now)
         if (!s->began || s->phase == PHASE_ENDED)
                 return false;
         too_large(s);
+        measure(s);
         return true;
 }
 
@@ -872,11 +951,13 @@ on_wake(void *user, epp_us now)
                 return;
         if (s->mode == EPP_MODE_STREAMED) {
                 complete_body(s, false, false);
-                return;
+        } else {
+                s->cfg->stats->timeouts++;
+                fail(s, 408,
+                        "inference error: BadRequest - the request body did not arrive in time",
+                        NULL);
         }
-        s->cfg->stats->timeouts++;
-        fail(s, 408, "inference error: BadRequest - the request body did not arrive in time",
-                NULL);
+        measure(s);
 }
 
 static void
@@ -889,6 +970,22 @@ on_half_close(void *user, epp_us now)
         epp_rpc_finish(s->rpc, 0, EPP_SLICE(""));
 }
 
+/* What the end of the stream cut off, if anything. */
+static void
+count_end(struct stream *s, bool natural)
+{
+        struct epp_stream_stats *c = s->cfg->stats;
+        bool cut = !natural && (s->ticket || s->stray);
+
+        c->ended++;
+        c->disconnected += s->ticket && !natural;
+        c->code[epp_rpc_code(s->rpc)]++;
+        if (s->phase == PHASE_BODY)
+                c->aborted[EPP_ABORTED_REQUEST]++;
+        else if (cut)
+                c->aborted[s->response_begun ? EPP_ABORTED_RESPONSE : EPP_ABORTED_WAITING]++;
+}
+
 static void
 on_closed(void *user, epp_us now)
 {
@@ -899,13 +996,13 @@ on_closed(void *user, epp_us now)
                                          : s->half_closed || s->response_mode == EPP_MODE_NONE;
 
         s->now = now;
-        if (s->ticket && !natural)
-                s->cfg->stats->disconnected++;
+        count_end(s, natural);
+        measure_end(s);
         release(s, natural && (s->response_begun || s->half_closed));
-        s->cfg->stats->ended++;
         drop_body(s);
         epp_buf_fini(&s->subset);
         epp_buf_fini(&s->text);
+        free(s->verdict.explanation);
         epp_slab_give(s->cfg->spare ? &s->cfg->spare->streams : NULL, s);
 }
 

@@ -4,6 +4,7 @@
 #ifndef EPP_STREAM_H
 #define EPP_STREAM_H
 
+#include "base/hist.h"
 #include "base/slab.h"
 #include "serve/dialect.h"
 #include "serve/h2.h"
@@ -23,6 +24,7 @@ struct epp_ask {
         struct epp_slice subset; /* ip, ip:port or [ip6]:port, comma-separated */
         size_t body_bytes;      /* of the body as far as it was shown */
         epp_us begun, now;      /* begun: the stream */
+        bool explain;           /* the client may know why, and asked */
 };
 
 struct epp_verdict {
@@ -34,6 +36,7 @@ struct epp_verdict {
         bool rename;            /* every model value in the body becomes <model> */
         struct epp_slice model; /* used before anything else is asked of the decider */
         char request_id[37];    /* sent on as x-request-id when not empty */
+        char *explanation;      /* printable ASCII, from malloc, the asker's to free; or NULL */
 };
 
 /* Who decides. release is called once for each verdict with a ticket. All but decide and release
@@ -52,12 +55,31 @@ struct epp_decider {
         void (*stray)(void *ctx, const struct epp_outcome *o);
 };
 
+/* Where an exchange was when its stream ended too early. */
+enum epp_aborted {
+        EPP_ABORTED_REQUEST, /* its body was coming */
+        EPP_ABORTED_WAITING, /* routed; no response was seen */
+        EPP_ABORTED_RESPONSE,
+        EPP_ABORTED_COUNT
+};
+
 struct epp_stream_stats {
         uint64_t begun, ended, routed, refused, ignored, disconnected;
         uint64_t too_large, timeouts, crowded; /* refused without a question: 413, 408, 503 */
         uint64_t held_bytes; /* of request bodies, now */
+        uint64_t code[EPP_GRPC_CODES];       /* of ended ones; CANCELLED: the peer went away */
+        uint64_t aborted[EPP_ABORTED_COUNT]; /* exchanges that did not come to their end */
 };
 
+/* How long streams take, seconds. */
+struct epp_stream_timing {
+        uint64_t (*clock_ns)(void); /* of the clock that every `now` is read from */
+        uint64_t mark_ns;           /* when it was read last */
+        EPP_HIST(request, RQP);     /* from the begin until the request was handled or refused */
+        EPP_HIST(response, RSP);    /* streamed: all handling of its messages; else: its length */
+        EPP_HIST(stream, STR);      /* from begin to end */
+};
+void epp_stream_timing_init(struct epp_stream_timing *t, uint64_t (*clock_ns)(void));
 /* Memory of streams that have ended, for those to come. Begins as zeroes; whoever owns it ends the
  * slabs when no stream is left. */
 struct epp_stream_spare {
@@ -74,7 +96,9 @@ struct epp_stream_config {
         enum epp_body_mode default_mode;     /* where a stream does not say */
         bool response_marker;
         bool strip_control;                  /* control headers do not reach the model server */
+        bool allow_explain;                  /* clients may ask why with x-eppd-explain: 1 */
         struct epp_stream_stats *stats;
+        struct epp_stream_timing *timing;    /* NULL: not measured */
         struct epp_stream_spare *spare;      /* NULL: none */
 };
 

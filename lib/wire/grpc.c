@@ -2,6 +2,17 @@
 #include "wire/grpc.h"
 
 #define TRUSTED (1u << 20) /* bytes of a message that its prefix alone makes room for */
+const char *
+epp_grpc_code_name(size_t code)
+{
+        static const char *const names[EPP_GRPC_CODES] = { "OK", "Canceled", "Unknown",
+                "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists",
+                "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted",
+                "OutOfRange", "Unimplemented", "Internal", "Unavailable", "DataLoss",
+                "Unauthenticated" };
+
+        return names[code];
+}
 
 void
 epp_grpc_in_init(struct epp_grpc_in *g, size_t max_message)

@@ -6,6 +6,10 @@
 #include "base/buf.h"
 
 #define EPP_GRPC_PREFIX 5
+#define EPP_GRPC_CODES 17
+
+/* OK, Canceled and so on, as Go spells them; <code> is below EPP_GRPC_CODES. */
+const char *epp_grpc_code_name(size_t code);
 
 /* Cuts a byte stream into messages. A message that lies whole inside one input is
  * lent from it; only one that is split is gathered. */

@@ -10,6 +10,8 @@
 #include <emmintrin.h>
 #endif
 
+#include "base/utf8.h"
+
 #define KEY_MAX 32 /* longer keys match nothing */
 
 enum state { VALUE, VALUE_OR_END, KEY, KEY_OR_END, COLON, AFTER, DONE, STR, ESCAPE, HEX, NUM,
@@ -214,23 +216,12 @@ catch_byte(struct epp_jscan *j, char c)
 }
 
 static bool
-valid_utf8(const unsigned char *p, size_t n)
+valid_utf8(const char *p, size_t n)
 {
-        for (size_t i = 0; i < n;) {
-                unsigned char c = p[i];
-                size_t len = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3
-                                                          : c >= 0xf0 && c < 0xf5             ? 4
-                                                                                              : 0;
-
-                if (len == 0 || len > n - i)
+        for (size_t i = 0, len; i < n; i += len) {
+                len = epp_utf8_len(p + i, n - i);
+                if (len == 0)
                         return false;
-                for (size_t k = 1; k < len; k++)
-                        if ((p[i + k] & 0xc0) != 0x80)
-                                return false;
-                if ((c == 0xe0 && p[i + 1] < 0xa0) || (c == 0xed && p[i + 1] > 0x9f) ||
-                        (c == 0xf0 && p[i + 1] < 0x90) || (c == 0xf4 && p[i + 1] > 0x8f))
-                        return false;
-                i += len;
         }
         return true;
 }
@@ -245,7 +236,7 @@ judge_model(const struct epp_jscan *j)
         for (size_t i = 0; i < j->caught_n; i++)
                 if ((unsigned char)j->caught[i] < 0x20 || j->caught[i] == 0x7f)
                         return EPP_JM_CONTROL;
-        return valid_utf8((const unsigned char *)j->caught, j->caught_n) ? EPP_JM_OK : EPP_JM_UTF8;
+        return valid_utf8(j->caught, j->caught_n) ? EPP_JM_OK : EPP_JM_UTF8;
 }
 
 /* One more "model" value; j->pos is behind it. */

@@ -80,7 +80,7 @@ number_done(struct epp_usage_walk *w, uint64_t v)
         if (!level || w->depth > EPP_USAGE_LEVELS)
                 return;
         if (w->depth == level + 1 && w->key[level] == K_DETAILS && w->key[level + 1] == K_CACHED)
-                store(w, &u->cached, v, STRONG_CACHED, true);
+                store(w, &u->cached, v, STRONG_CACHED, true); /* details began with the object */
         if (w->depth != level)
                 return;
         switch (w->key[level]) {
@@ -98,6 +98,7 @@ number_done(struct epp_usage_walk *w, uint64_t v)
         case K_CACHED:
         case K_CACHE_READ:
                 store(w, &u->cached, v, STRONG_CACHED, false);
+                u->details = true;
                 break;
         default:
                 break;
@@ -164,6 +165,9 @@ open_level(struct epp_usage_walk *w, bool object)
                 w->key[w->depth] = K_OTHER;
         if (object && w->depth > 1 && w->depth == usage_level(w))
                 usage_begins(w);
+        if (object && w->depth > 2 && w->depth == usage_level(w) + 1 &&
+                w->key[w->depth - 1] == K_DETAILS)
+                (w->key[1] == K_META ? &w->meta : &w->got)->details = true;
         w->wants_key = object;
 }
 
@@ -281,6 +285,7 @@ epp_usage_end(struct epp_usage_walk *w, struct epp_usage *sum)
         if (w->depth || w->dead || w->state != BETWEEN)
                 return; /* cut short: nothing of it counts */
         sum->error |= w->got.error;
+        sum->details |= u->details;
         if (u->prompt)
                 sum->prompt = u->prompt;
         if (u->completion)

@@ -9,6 +9,7 @@
 
 struct epp_usage {
         uint64_t prompt, completion, total, cached; /* tokens; 0 = not said */
+        bool details; /* it was said how many were cached, be it 0 */
         bool error; /* a top-level "error" object was seen */
 };
 

@@ -12,6 +12,10 @@ all: load
 bench-kube: all load
 	@sh test/bench/kube.sh
 .PHONY: bench-kube
+# What remembering decisions costs; two minutes.
+bench-decisions: all load
+	@sh test/bench/decisions.sh
+.PHONY: bench-decisions
 # What eppd is compared with: the least that a server on the same libraries costs.
 $(B)/test/bench/floor: $(B)/test/bench/floor.o $(B)/lib/base/base.o
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS)

@@ -132,7 +132,7 @@ static void
 find_cell(void *arg)
 {
         static const struct epp_labels l = { EPP_SLICE("meta-llama/Llama-3.1-8B-Instruct"),
-                EPP_SLICE("sql-lora-v1"), EPP_SLICE("default-flow"), 0, true };
+                EPP_SLICE("sql-lora-v1"), EPP_SLICE("default-flow"), 0, true, true };
 
         EPP_ASSERT(epp_series_cell(arg, &l));
 }

@@ -4,6 +4,7 @@
 #   http=PORT admin=PORT epp=PORT req=MODE resp=MODE trailers=SEND|SKIP tls=0|1
 #   reqhead=SEND|SKIP resphead=SEND|SKIP early=true|false (body before the headers' answer)
 #   hint=ADDRESSES: a subset hint in the metadata
+#   epp2=PORT: a second eppd   vip=PORT: both behind one address there, connection by connection
 # Modes are Envoy's: NONE STREAMED BUFFERED BUFFERED_PARTIAL FULL_DUPLEX_STREAMED.
 set -eu
 version=1.40.0
@@ -28,11 +29,11 @@ get() {
 
 config() {
         http=8081 admin=19000 epp=9002 req=FULL_DUPLEX_STREAMED resp=FULL_DUPLEX_STREAMED
-        trailers=SEND reqhead=SEND resphead=SEND tls=0 early=false hint=
+        trailers=SEND reqhead=SEND resphead=SEND tls=0 early=false hint= epp2= vip=
         for option; do
                 case $option in
                 http=* | admin=* | epp=* | req=* | resp=* | trailers=* | reqhead=* | resphead=* | tls=* | \
-                        early=* | hint=*)
+                        early=* | hint=* | epp2=* | vip=*)
                         eval "${option%%=*}=\${option#*=}" ;;
                 *) echo "envoy.sh: unknown option $option" >&2; exit 2 ;;
                 esac
@@ -44,6 +45,32 @@ config() {
       typed_config:
         "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
         common_tls_context: { validation_context: {} }'
+        second=${epp2:+"
+        - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: $epp2 } } }"}
+        replicas=
+        if [ -n "$vip" ]; then
+                replicas="
+  - name: replicas
+    type: STATIC
+    lb_policy: ROUND_ROBIN
+    load_assignment:
+      cluster_name: replicas
+      endpoints:
+      - lb_endpoints:
+        - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: $epp } } }
+        - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: $epp2 } } }"
+                listener="
+  - name: vip
+    address: { socket_address: { address: 127.0.0.1, port_value: $vip } }
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.tcp_proxy
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+          stat_prefix: vip
+          cluster: replicas"
+                epp=$vip second=
+        fi
         filter=
         [ -z "$hint" ] || filter="
           - name: envoy.filters.http.set_metadata
@@ -93,7 +120,7 @@ static_resources:
                 response_trailer_mode: $trailers
           - name: envoy.filters.http.router
             typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router${listener:-}
   clusters:
   - name: endpoints
     type: ORIGINAL_DST
@@ -119,7 +146,7 @@ static_resources:
       cluster_name: eppd
       endpoints:
       - lb_endpoints:
-        - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: $epp } } }
+        - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: $epp } } }$second$replicas
 YAML
 }
 

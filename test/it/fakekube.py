@@ -49,7 +49,8 @@ times (then spent; default for ever); null takes all away.
   history     100   events kept per resource; older starts get ERROR 410
   compact     true: forget all history and continue tokens now
   tokens      [..]  accepted bearer tokens, null = no check
-  users       {token: {"username":..,"uid":..,"groups":[..],"extra":{}}} for TokenReview
+  users       {token: {"username":..,"uid":..,"groups":[..],"extra":{}}} for TokenReview; with "code":N in it
+              the review fails with that status, with "delay":S it takes so many seconds
   allow       true, false or [[username, path, verb]..] ("*" = any) for SubjectAccessReview
   absent      ["inferenceobjectives.llm-d.ai"]: not served, plain-text 404; their watches end
   starting    true: 503 with Retry-After 5 for what is not served, /readyz fails
@@ -1212,14 +1213,18 @@ VERBS = {"get": do_get, "list": do_list, "watch": do_watch, "create": do_create,
 # ---- reviews, discovery -------------------------------------------------------------------------------------
 
 
-def token_review(spec):
+async def token_review(spec):
     user = switches["users"].get(spec.get("token"))
     if user is None:
         return {"user": {}, "error": "invalid bearer token"}
+    await asyncio.sleep(user.get("delay", 0))
+    if "code" in user:
+        raise Fail(user["code"])
+    user = {key: value for key, value in user.items() if key != "delay"}
     return {"authenticated": True, "user": user, "audiences": ["https://kubernetes.default.svc"]}
 
 
-def access_review(spec):
+async def access_review(spec):
     want = (spec.get("user"), *((spec.get("nonResourceAttributes") or {}).get(k) for k in ("path", "verb")))
     allow = switches["allow"]
     if isinstance(allow, list):
@@ -1234,7 +1239,7 @@ async def do_review(req):
     if data.get("kind") != req.res.kind or data.get("apiVersion") != api_version(req.res):
         raise Fail(400, "Object 'Kind' is missing or wrong")
     review = token_review if req.res.plural == "tokenreviews" else access_review
-    await answer(req, 201, dict(data, status=review(data.get("spec") or {})))
+    await answer(req, 201, dict(data, status=await review(data.get("spec") or {})))
 
 
 def served():

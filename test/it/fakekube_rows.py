@@ -603,6 +603,12 @@ def f23():
         where = {"path": path, "verb": "get"}
         got = review("authorization", "SubjectAccessReview", user=user, nonResourceAttributes=where)
         assert got["allowed"] == want, (user, path)
+    put(users={"slow": {"username": "s", "delay": 0.2}, "failing": {"code": 500}})
+    begin = time.monotonic()
+    assert review("authentication", "TokenReview", token="slow")["user"] == {"username": "s"}
+    assert time.monotonic() - begin > 0.2
+    ask("POST", "/apis/authentication.k8s.io/v1/tokenreviews", {"apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenReview", "spec": {"token": "failing"}}, want=500)
     put(fault={"path": "tokenreviews", "delay": 0.2})
     begin = time.monotonic()
     review("authentication", "TokenReview", token="t")

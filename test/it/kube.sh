@@ -43,7 +43,12 @@ are() { same "$1" "$(endpoints)"; }
 readyz() { get "http://127.0.0.1:$admin/readyz"; }
 ready() { same ready "$(readyz)"; }
 not_ready() { case $(readyz) in "not ready: "*$1*) ;; *) readyz; return 1 ;; esac; }
-of_pods() { metric "eppd_watch_$1{kind=\"pods\"${2:+,$2}}"; }
+of_pods() { # METRIC [LABEL]: labels are sorted on the page
+        case ${2:-} in
+        cause=*) metric "eppd_watch_$1{$2,kind=\"pods\"}" ;;
+        *) metric "eppd_watch_$1{kind=\"pods\"${2:+,$2}}" ;;
+        esac
+}
 watching() { same 1 "$(of_pods state 'state="watch"')"; }
 soon() { # SECONDS COMMAND...: what it says when it failed to the end is kept
         until_ok "$@" && return

@@ -1,6 +1,7 @@
 # lib.sh - sourced by the integration tests: real processes on free ports, ended by their pids.
 # Results are lines "ok N - name", "not ok N - name", "skip N - name: why"; the last is finish's.
 variant=${VARIANT:-release}
+export PYTHONDONTWRITEBYTECODE=1
 eppd=build/$variant/eppd
 vllmsim=build/$variant/test/vllmsim/vllmsim
 dir=$(mktemp -d) || exit 1

@@ -21,13 +21,13 @@ check "two endpoints of one name" refused 'two endpoints of this name' $one $one
 check "an unknown flag" refused 'did you mean --endpoint?' --endpont=x
 export KV_CACHE_THRESHOLD=80%
 check "a threshold that is none" refused 'KV_CACHE_THRESHOLD="80%" is not a number from 0 to 1' $one
-check "of another scheduler: not looked at" refused 'cannot listen on nonsense' $one \
-        --scheduler=tree-v0.5 --bind-address=nonsense
+check "of another scheduler: not looked at" refused 'cannot listen on 192.0.2.1' $one \
+        --scheduler=tree-v0.5 --bind-address=192.0.2.1
 unset KV_CACHE_THRESHOLD
 check "a metric that is none" refused '--lora-info-metric: "m{" is not a metric' $one '--lora-info-metric=m{'
-check "a certificate that is not there" refused 'cannot use certificate /nowhere/tls.crt: No such file or directory' $one --cert-path=/nowhere
-check "an address that is none" refused 'cannot listen on nonsense port 0: the address is not an IP address' \
-        $one --bind-address=nonsense --grpc-port=0
+check "a certificate that is not there" refused '--cert-path: /nowhere is no directory' $one --cert-path=/nowhere
+check "an address that is none" refused '--bind-address: "nonsense" is not an IP address' \
+        $one --bind-address=nonsense
 
 # Standard error as supervisors and shells leave it: closed, or a pipe that nobody reads.
 ports='--bind-address=127.0.0.1 --grpc-port=0 --grpc-health-port=0 --metrics-port=0'

@@ -257,6 +257,52 @@ check "nothing is left in flight" soon 5 idle
 check "eppd ends well" stop "$eppd_pid"
 stop "$envoy_pid" >"$dir/null" 2>&1
 
+# tokens on the HTTP port, reviewed with the rights of k8s/base; scrapers are accounts of this namespace
+check "eppd asks whose tokens they are" start_eppd --secure-serving=false --pool-name=pool --pool-namespace="$ns" \
+        --kubeconfig="$dir/kubeconfig" --metrics-endpoint-auth=true
+scrapes() { # WANTED STATUS, [its text], TOKEN
+        same "$1" "$(get -o "$dir/body" -w '%{http_code}' -H "Authorization: Bearer $3" \
+                "http://127.0.0.1:$admin/metrics")" && { [ -z "$2" ] || same "$2" "$(cat "$dir/body")"; }
+}
+reader() { # the role that k8s/README.md gives
+        applied <<-YAML
+		apiVersion: rbac.authorization.k8s.io/v1
+		kind: ClusterRole
+		metadata: {name: eppd-metrics}
+		rules: [{nonResourceURLs: [/metrics], verbs: [get]}]
+		---
+		apiVersion: rbac.authorization.k8s.io/v1
+		kind: ClusterRoleBinding
+		metadata: {name: eppd-metrics}
+		roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: eppd-metrics}
+		subjects: [{kind: ServiceAccount, name: prometheus, namespace: $ns}]
+		YAML
+}
+scraper=$(sa_token prometheus) other=$(sa_token other)
+check "no token" scrapes 401 Unauthorized ""
+check "a token of nobody" scrapes 401 Unauthorized wrong
+check "an account that may not" scrapes 403 "Authorization denied for user system:serviceaccount:$ns:other" "$other"
+check "the scraper may" reader
+check "and does, soon" soon 5 scrapes 200 "" "$scraper"
+check "who may everything does" scrapes 200 "" admin-token
+check "health needs no token" same 200 "$(code_of "http://127.0.0.1:$admin/healthz")"
+delegation=/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/eppd-auth-delegator
+check "eppd may not ask any more" kube DELETE "$delegation"
+fresh_token() { scrapes "$1" "$2" "$(sa_token prometheus)"; } # each is another one
+check "a token that it does not know is an error, soon" soon 10 fresh_token 500 "Authentication failed"
+check "the missing right is named" same 1 "$(grep -c 'warn ev=metrics_auth .*system:auth-delegator' "$dir/eppd.log")"
+check "one that it knows is good" scrapes 200 "" "$scraper"
+check "it may ask again" apply k8s/base/account.yaml
+check "and does" soon 5 fresh_token 200 ""
+check "the API server is killed" stop_kube
+check "tokens that it knows are good" scrapes 200 "" "$scraper"
+check "others are an error" scrapes 500 "Authentication failed" unheard-of
+check "the API server starts" restart_kube
+check "others are strangers" soon 5 scrapes 401 Unauthorized unheard-of
+leaks_none() { ! grep -qF -e "$scraper" -e "$other" -e unheard-of "$dir/eppd.log"; }
+check "no token is in the log" leaks_none
+check "eppd ends well" stop "$eppd_pid"
+
 # the older pool API, found by itself; started while there is no API server, and before its pool
 stop_kube
 check "eppd starts without an API server" kube_eppd old

@@ -1,9 +1,9 @@
 #!/bin/sh
 # format.sh - what an editor could have done: widths, blanks, headers, guards; and shellcheck.
 . test/it/lib.sh
-c_files=$(find lib daemon test -name '*.[ch]' | LC_ALL=C sort)
+c_files=$(find lib daemon man test -name '*.[ch]' | LC_ALL=C sort)
 tables=$(find lib daemon test -name '*.def' | LC_ALL=C sort)
-sh_files="$(find test -name '*.sh' | LC_ALL=C sort) .ci/run"
+sh_files="$(find man test -name '*.sh' | LC_ALL=C sort) .ci/run"
 make_files="Makefile $(find lib daemon test man -name '*.mk' | LC_ALL=C sort)"
 tab=$(printf '\t')
 

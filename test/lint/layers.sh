@@ -36,7 +36,7 @@ xxhash.h *
 arpa/inet.h lib/base/addr.c
 time.h lib/base/log.c lib/serve/lease.c
 nghttp2/nghttp2.h lib/serve/h2.c
-jansson.h lib/serve/lease.c daemon/exec_credential.c
+jansson.h lib/serve/lease.c lib/serve/review.c daemon/exec_credential.c
 yaml.h lib/wire/yaml.c
 curl/curl.h daemon/fetch.c
 EOT

@@ -251,6 +251,41 @@ play_lines(struct play *p)
 }
 
 /* What must hold at the end of every play, whatever happened in it. */
+/* What is counted by model adds up to what streams saw, whatever happened: nothing runs, nothing is
+ * lost or counted twice. */
+static void
+check_series(struct play *p)
+{
+        const struct world *w = &p->w;
+        uint64_t requests = 0, refused = 0, whole = 0, picks = 0;
+        struct epp_cell *const *list;
+        struct epp_tally *const *tries;
+        size_t n;
+
+        if (!w->director.series)
+                return;
+        list = epp_series_list(w->director.series, &n);
+        for (size_t i = 0; i < n; i++) {
+                const struct epp_cell *c = list[i];
+
+                requests += c->requests;
+                whole += epp_hist_count(&c->duration);
+                for (int k = 0; k < EPP_FAIL_MODEL_SERVER; k++)
+                        refused += c->failures[k];
+                if (c->running || epp_hist_count(&c->request_bytes) != c->requests)
+                        play_fail(p, "of model " SLICE_FMT " %" PRIu64 " requests run at the end",
+                                SLICE_ARG(c->labels.model), c->running);
+        }
+        tries = epp_series_attempts(w->director.series, &n);
+        for (size_t i = 0; i < n; i++)
+                picks += tries[i]->endpoint.n ? tries[i]->n : 0;
+        if (requests != w->stats.routed || refused != w->stats.refused || picks < requests ||
+                whole < w->director.stats.complete)
+                play_fail(p, "by model: %" PRIu64 " routed, %" PRIu64 " refused, %" PRIu64
+                        " picks, %" PRIu64 " whole; by stream: %" PRIu64 ", %" PRIu64, requests,
+                        refused, picks, whole, w->stats.routed, w->stats.refused);
+}
+
 static void
 check_end(struct play *p)
 {
@@ -268,6 +303,7 @@ check_end(struct play *p)
         if (w->stats.routed != ended)
                 play_fail(p, "%" PRIu64 " requests routed, %" PRIu64 " released",
                         w->stats.routed, ended);
+        check_series(p);
 }
 
 /* After a failed allocation, and with memory again, requests are answered as ever. */

@@ -39,13 +39,16 @@ world_init(struct world *w)
 
         w->now = WORLD_BEGIN;
         w->staleness = 2000000;
-        w->log = (struct epp_log){ EPP_LOG_DEBUG, false, discard, w, wall };
+        w->log = (struct epp_log){ EPP_LOG_DEBUG, false, discard, w, wall, NULL };
         w->director = (struct epp_director){ .pool = w->pool, .ready = true, .log = &w->log };
         w->cfg = (struct epp_stream_config){ .decider = epp_director_decider(&w->director),
                 .hint_key = EPP_SLICE("x-gateway-destination-endpoint"),
                 .hint_ns = EPP_SLICE("envoy.lb"), .max_body = BODY_MAX,
                 .default_mode = EPP_MODE_DUPLEX, .response_marker = true, .stats = &w->stats };
         w->handler = epp_stream_handler(&w->cfg, BODY_MAX + 65536);
+        if (r < 0)
+                return r;
+        r = ARMED(epp_series_new(20, 1, &w->director.series));
         if (r < 0)
                 return r;
         epp_pool_on_remove(w->pool, on_remove, w);
@@ -59,6 +62,7 @@ world_fini(struct world *w)
         epp_pool_free(w->pool);
         epp_models_free(w->models);
         epp_sched_free(w->sched);
+        epp_series_free(w->director.series);
         epp_buf_fini(&w->objects);
         for (struct server *s = w->servers, *next; s; s = next) {
                 next = s->next;

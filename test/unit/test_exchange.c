@@ -53,6 +53,12 @@ epp_rpc_wake(struct epp_rpc *rpc, epp_us at)
         (void)rpc, (void)at;
 }
 
+int
+epp_rpc_code(const struct epp_rpc *rpc)
+{
+        return rpc->ended ? rpc->code : 1;
+}
+
 void
 epp_rpc_finish(struct epp_rpc *rpc, int code, struct epp_slice text)
 {

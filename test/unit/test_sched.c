@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include "plugin/plugins.h"
+#include "sched/trace.h"
 #include "unit.h"
 
 static const struct {
@@ -373,6 +374,58 @@ START_TEST(no_page_is_no_room)
 }
 END_TEST
 
+static uint64_t clock_at;
+
+static uint64_t
+clock_ns(void)
+{
+        return clock_at += 3000;
+}
+
+/* Every cycle has its time, and so has every plugin in it under its type: together they are the
+ * cycle's. A branch has none, and no clock is read where none was given. */
+START_TEST(timing)
+{
+        struct epp_request req = { .critical = true };
+        struct epp_endpoint e = { .load = { .at = 1, .waiting = 1000 } }, *got;
+        const struct epp_timing *t;
+        uint64_t runs = 0;
+        double sum = 0;
+        struct epp_sched *s;
+
+        ck_assert_int_eq(epp_sched_new(EPP_TREE_V03, &epp_thresholds_default, epp_plugins, 1, &s),
+                0);
+        t = epp_sched_timing(s);
+        for (int i = 0; i < 3; i++) {
+                *epp_sched_candidates(s, 1) = &e;
+                ck_assert_int_eq(epp_sched_run(s, &req, 1, &got), 0);
+                epp_sched_clock(s, clock_ns); /* from the second on */
+        }
+        req.critical = false;
+        *epp_sched_candidates(s, 1) = &e;
+        ck_assert_int_eq(epp_sched_run(s, &req, 1, &got), EPP_EFULL);
+        ck_assert_uint_eq(epp_hist_count(&t->cycle), 3);
+        /* criticality, low queue, least queue, LoRA, KV, picker; criticality, capacity */
+        for (size_t i = 0; i < t->n; i++) {
+                uint64_t n = epp_hist_count(&t->plugin[i].spent);
+
+                ck_assert_ptr_ne(t->plugin[i].type, &epp_filter_decision_tree);
+                ck_assert_uint_eq(n, t->plugin[i].type == &epp_filter_criticality ? 3
+                        : t->plugin[i].type == &epp_filter_capacity ? 1 : 2);
+                for (size_t k = 0; k < i; k++)
+                        ck_assert_ptr_ne(t->plugin[i].type, t->plugin[k].type);
+                runs += n;
+                sum += t->plugin[i].spent.sum;
+        }
+        ck_assert_uint_eq(t->n, 7);
+        ck_assert_uint_eq(runs, 2 * 6 + 2);
+        ck_assert(sum > t->cycle.sum - 1e-12 && sum < t->cycle.sum + 1e-12);
+        ck_assert(sum > 14 * 3e-6 - 1e-12 && sum < 14 * 3e-6 + 1e-12);
+        ck_assert_uint_eq(clock_at, (14 + 3) * 3000);
+        epp_sched_free(s);
+}
+END_TEST
+
 /* A table without one of the types cannot make a scheduler. */
 START_TEST(unknown_plugin)
 {
@@ -428,5 +481,233 @@ START_TEST(bands)
 }
 END_TEST
 
+/* A trace as text: its steps as name in>out, then who is shown, as name=passed steps, with the
+ * plugin that took it out. */
+static void
+trace_text(const struct epp_trace *t, char *out, size_t size)
+{
+        size_t n = 0;
+
+        for (unsigned i = 0; i < t->n_steps; i++)
+                n += (size_t)snprintf(out + n, size - n, "%s%s %u>%u", i ? ", " : "",
+                        t->step[i].plugin, t->step[i].in, t->step[i].out);
+        for (unsigned i = 0; i < t->n_seen; i++) {
+                unsigned at = t->seen[i].as.dropped_at;
+                const char *by = epp_trace_dropped_by(t->step, t->n_steps, at);
+
+                n += (size_t)snprintf(out + n, size - n, "%s" SLICE_FMT "=%u%s%s", i ? " " : " | ",
+                        SLICE_ARG(t->seen[i].endpoint->name),
+                        epp_trace_passed(t->step, t->n_steps, at), by ? ":" : "", by ? by : "");
+        }
+}
+
+#define CRIT "criticality-filter"
+#define LOW "low-queue-filter"
+#define LORA "lora-affinity-filter"
+#define QUEUE "least-queue-filter"
+#define KV "least-kv-cache-filter"
+#define ROOM "capacity-filter"
+#define GATE "saturation-filter"
+#define PICK "random-picker 1>1"
+
+/* Every branch of both trees. */
+static const struct {
+        enum epp_builtin tree;
+        const char *pods;
+        bool critical;
+        const char *model;
+        bool old;
+        const char *expect;
+} traces[] = {
+        /* latency: the order LoRA, queue, cache */
+        { EPP_TREE_V03, "ABCDEFGH", true, "sql", true,
+                CRIT " 8>8, " LOW " 8>6, " LORA " 6>3, " QUEUE " 3>2, " KV " 2>1, " PICK
+                " | B=6 A=4:" KV " E=3:" QUEUE " H=2:" LORA " D=2:" LORA " C=2:" LORA " G=1:" LOW
+                " F=1:" LOW },
+        { EPP_TREE_V03, "DGH", true, "sql", true, /* neither adapter nor room for one */
+                CRIT " 3>3, " LOW " 3>2, " LORA " 2>0, " QUEUE " 2>1, " KV " 1>1, " PICK
+                " | H=5 D=2:" QUEUE " G=1:" LOW },
+        /* no low queue: the order queue, LoRA, cache */
+        { EPP_TREE_V03, "FG", true, "sql", true,
+                CRIT " 2>2, " LOW " 2>0, " QUEUE " 2>1, " LORA " 1>1, " KV " 1>1, " PICK
+                " | F=5 G=1:" QUEUE },
+        { EPP_TREE_V03, "MN", true, "base", true,
+                CRIT " 2>2, " LOW " 2>2, " LORA " 2>0, " QUEUE " 2>1, " KV " 1>1, " PICK
+                " | M=5 N=2:" QUEUE },
+        /* not critical: room for more, the same order; none: dropped */
+        { EPP_TREE_V03, "BDG", false, "tone", true,
+                CRIT " 3>0, " ROOM " 3>1, " QUEUE " 1>1, " LORA " 1>0, " KV " 1>1, " PICK
+                " | B=4 G=0:" ROOM " D=0:" ROOM },
+        { EPP_TREE_V03, "DGH", false, "sql", true,
+                CRIT " 3>0, " ROOM " 3>0 | D=0:" ROOM " G=0:" ROOM " H=0:" ROOM },
+        { EPP_TREE_V05, "XY", true, "sql", false,
+                CRIT " 2>2, " LOW " 2>2, " LORA " 2>1, " QUEUE " 1>1, " KV " 1>1, " PICK
+                " | Y=6 X=2:" LORA },
+        { EPP_TREE_V05, "G", true, "base", false,
+                CRIT " 1>1, " LOW " 1>0, " QUEUE " 1>1, " LORA " 1>0, " KV " 1>1, " PICK
+                " | G=4" },
+        { EPP_TREE_V05, "BDG", false, "tone", false,
+                CRIT " 3>0, " GATE " 3>3, " LOW " 3>2, " LORA " 2>1, " QUEUE " 1>1, " KV " 1>1, "
+                PICK " | D=6 B=2:" LORA " G=1:" LOW },
+        { EPP_TREE_V05, "ABC", false, "sql", true,
+                CRIT " 3>0, " GATE " 3>0 | A=0:" GATE " B=0:" GATE " C=0:" GATE },
+        { EPP_TREE_V03, "", true, "sql", true,
+                CRIT " 0>0, " ROOM " 0>0" }, /* nobody to be critical for */
+};
+
+START_TEST(every_branch_traced)
+{
+        for (size_t r = 0; r < ARRAY_LEN(traces); r++) {
+                struct epp_thresholds t = epp_thresholds_default;
+                struct epp_request req = { .critical = traces[r].critical,
+                        .now = traces[r].old ? 1300000 : 1100000 };
+                size_t n = strlen(traces[r].pods);
+                struct epp_endpoint e[16], *got, **v;
+                struct epp_trace trace;
+                struct epp_sched *s;
+                char text[1024];
+
+                memset(&trace, 0x55, sizeof(trace)); /* what was there does not matter */
+                t.lora_affinity = AFFINITY;
+                req.target_hash = XXH3_64bits(traces[r].model, strlen(traces[r].model));
+                ck_assert_int_eq(epp_sched_new(traces[r].tree, &t, epp_plugins, 7, &s), 0);
+                v = epp_sched_candidates(s, n);
+                for (size_t i = 0; i < n; i++) {
+                        fill(&e[i], traces[r].pods[i]);
+                        v[i] = &e[i];
+                }
+                (void)!epp_sched_trace(s, &req, n, &trace, &got);
+                trace_text(&trace, text, sizeof(text));
+                ck_assert_msg(strcmp(text, traces[r].expect) == 0, "%zu: %s", r, text);
+                ck_assert_uint_eq(trace.candidates, n);
+                for (size_t i = 0; i < n; i++)
+                        epp_load_fini(&e[i].load);
+                epp_sched_free(s);
+        }
+}
+END_TEST
+
+/* A pool of <n>: the first <never> have no page, the next <full> a long queue, the others none. */
+static void
+trace_pool(size_t n, size_t never, size_t full, struct epp_trace *trace, struct epp_endpoint *e,
+        struct epp_endpoint **ret)
+{
+        struct epp_request req = { .critical = true, .now = 3000 };
+        struct epp_endpoint **v;
+        struct epp_sched *s;
+
+        ck_assert_int_eq(
+                epp_sched_new(EPP_TREE_V03, &epp_thresholds_default, epp_plugins, n, &s), 0);
+        v = epp_sched_candidates(s, n);
+        for (size_t i = 0; i < n; i++) {
+                e[i] = (struct epp_endpoint){ .index = i, .inflight = (uint32_t)i,
+                        .load = { .at = i < never ? 0 : 1000, .running = (int64_t)i,
+                                .waiting = i >= never && i < never + full ? 500 : 0 } };
+                v[i] = &e[i];
+        }
+        ck_assert_int_eq(epp_sched_trace(s, &req, n, trace, ret), 0);
+        epp_sched_free(s);
+}
+
+/* Whatever the pool's size: the chosen one first, nobody twice, finalists, and of those that went
+ * earlier at least as many as there is half the room for. */
+START_TEST(pools_of_every_size_traced)
+{
+        static const struct {
+                size_t n, never, full;
+                unsigned seen, gone; /* shown; of them dropped before the picker */
+        } cases[] = { { 1, 0, 0, 1, 0 }, { 2, 1, 0, 2, 1 }, { 16, 0, 0, 16, 0 },
+                { 16, 3, 3, 16, 6 }, { 17, 0, 0, 16, 0 }, { 17, 0, 1, 16, 1 },
+                { 17, 0, 16, 16, 15 }, { 100, 0, 20, 16, 8 }, { 1000, 0, 0, 16, 0 },
+                { 1000, 0, 5, 16, 5 }, { 1000, 10, 980, 16, 8 }, { 1000, 999, 0, 16, 15 } };
+        static struct epp_endpoint e[1000];
+
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+                struct epp_endpoint *got;
+                struct epp_trace t;
+                unsigned gone = 0, last;
+
+                trace_pool(cases[i].n, cases[i].never, cases[i].full, &t, e, &got);
+                last = t.n_steps - 1;
+                ck_assert_uint_eq(t.candidates, cases[i].n);
+                ck_assert_msg(t.n_seen == cases[i].seen, "%zu: %u", i, t.n_seen);
+                ck_assert_ptr_eq(t.seen[0].endpoint, got);
+                ck_assert_uint_eq(t.seen[0].as.dropped_at, EPP_TRACE_NEVER);
+                for (unsigned k = 0; k < t.n_seen; k++) {
+                        const struct epp_endpoint *one = t.seen[k].endpoint;
+                        const struct epp_seen *as = &t.seen[k].as;
+
+                        gone += as->dropped_at < last;
+                        for (unsigned j = 0; j < k; j++)
+                                ck_assert_ptr_ne(t.seen[j].endpoint, one);
+                        ck_assert_int_eq(as->age, one->load.at ? 2000 : -1);
+                        ck_assert_int_eq(as->running, (int64_t)one->index);
+                        ck_assert_uint_eq(as->inflight, one->index);
+                        ck_assert_int_eq(as->waiting, one->load.waiting);
+                        if (one->load.at == 0)
+                                ck_assert_str_eq(t.step[as->dropped_at].plugin, "prefer-scraped");
+                        else if (one->load.waiting)
+                                ck_assert_str_eq(t.step[as->dropped_at].plugin, LOW);
+                        else if (k)
+                                ck_assert_uint_eq(as->dropped_at, last);
+                }
+                ck_assert_msg(gone == cases[i].gone, "%zu: %u gone", i, gone);
+        }
+}
+END_TEST
+
+/* More steps than there is room for: the last are left out, and nothing is written behind. */
+START_TEST(long_traces)
+{
+        struct epp_endpoint e[20] = { 0 }, *v[20];
+        struct epp_trace t;
+
+        for (size_t i = 0; i < 20; i++)
+                v[i] = &e[19 - i];
+        epp_trace_begin(&t, v, 20);
+        for (size_t n = 20; n > 1; n--)
+                epp_trace_ran(&t, "p", v, n, n - 1); /* the last one goes */
+        epp_trace_end(&t, v[0], 0);
+        ck_assert_uint_eq(t.n_steps, EPP_TRACE_STEPS);
+        ck_assert_uint_eq(t.n_seen, EPP_TRACE_SHOWN);
+        ck_assert_ptr_eq(t.seen[1].endpoint, &e[18]); /* went last, at a step without a name */
+        ck_assert_ptr_null(epp_trace_dropped_by(t.step, t.n_steps, t.seen[1].as.dropped_at));
+        ck_assert_ptr_eq(t.seen[15].endpoint, &e[4]);
+        ck_assert_uint_eq(t.seen[15].as.dropped_at, 4);
+}
+END_TEST
+
+/* Noting how a cycle goes changes nothing of it. */
+START_TEST(trace_changes_nothing)
+{
+        static struct epp_endpoint e[1000];
+        struct epp_request req = { .critical = true, .now = 3000 };
+        struct epp_sched *s[2];
+        struct epp_trace t;
+
+        for (size_t i = 0; i < 1000; i++)
+                e[i] = (struct epp_endpoint){ .load = { .at = i % 7 ? 1 : 0,
+                        .waiting = (int64_t)(i * 7919 % 13), .kv_ratio = (double)(i % 11) / 11 } };
+        for (int k = 0; k < 2; k++)
+                ck_assert_int_eq(epp_sched_new(EPP_TREE_V05, &epp_thresholds_default, epp_plugins,
+                                         5, &s[k]), 0);
+        for (size_t n = 1; n <= 1000; n += 37) {
+                struct epp_endpoint *got[2], **v;
+
+                for (int k = 0; k < 2; k++) {
+                        v = epp_sched_candidates(s[k], n);
+                        for (size_t i = 0; i < n; i++)
+                                v[i] = &e[i];
+                        ck_assert_int_eq(
+                                epp_sched_trace(s[k], &req, n, k ? &t : NULL, &got[k]), 0);
+                }
+                ck_assert_ptr_eq(got[0], got[1]);
+        }
+        epp_sched_free(s[0]);
+        epp_sched_free(s[1]);
+}
+END_TEST
+
 UNIT_MAIN("sched", worked_example, node_cases, band_cases, lora_draw, thresholds,
-        no_page_is_no_room, unknown_plugin, never_scraped, bands)
+        no_page_is_no_room, unknown_plugin, never_scraped, bands, timing, every_branch_traced,
+        pools_of_every_size_traced, long_traces, trace_changes_nothing)

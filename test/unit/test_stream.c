@@ -4,7 +4,7 @@
  * Sent, separated by blanks (`.` behind it: end_of_stream):
  *   c44 c1e   protocol_config of the next message: request and response mode (e: early body)
  *   O M<ip>   observability; subset hint <ip> on the next message      S<addr> served endpoint
- *   P<path>   :path of the next headers       K<name> a header of that name with value "v"
+ *   P<path>   :path of the next headers       K<name>[=<value>] a header, value "v"
  *   H G h     POST, GET, response headers     B<text> b<text> body      T t trailers
  *   0 ~       empty message, malformed one    / half-close    ! RST_STREAM    @<ms> time goes on
  * Comes back: H h headers, T t trailers, B<n> b<n> streamed body of n bytes, B= b= empty body
@@ -33,11 +33,12 @@ static struct {
         bool end, has_body, deaf;
         char grpc_status[8], http_status[8], subset[64], served[64];
         int decided, released, goaways;
+        int32_t goaway_last; /* of the last */
         uint32_t reset_code;
         enum epp_jerror scan_error;
         const char *dialect;
         int verdict_http;
-        bool no_rename, pings;
+        bool no_rename, pings, explain;
         struct epp_outcome outcome;
 } w;
 
@@ -59,6 +60,8 @@ decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
         snprintf(v->text, sizeof(v->text), "why");
         snprintf(v->endpoint, sizeof(v->endpoint), "10.0.0.1:80");
         v->ticket = w.verdict_http ? NULL : &w;
+        w.explain = ask->explain;
+        v->explanation = ask->explain ? strdup("because") : NULL;
 }
 
 static void
@@ -106,7 +109,10 @@ static int
 client_frame(nghttp2_session *s, const nghttp2_frame *f, void *u)
 {
         (void)s, (void)u;
-        w.goaways += f->hd.type == NGHTTP2_GOAWAY;
+        if (f->hd.type == NGHTTP2_GOAWAY) {
+                w.goaways++;
+                w.goaway_last = f->goaway.last_stream_id;
+        }
         w.pings |= f->hd.type == NGHTTP2_PING;
         return 0;
 }
@@ -322,7 +328,7 @@ step(int32_t id, char *word, struct epp_buf *headers)
         size_t n = strlen(word);
         bool end = n > 1 && word[n - 1] == '.';
         struct epp_buf b = { 0 };
-        char modes[4] = { 0x08, 0, 0x10, 0 };
+        char modes[4] = { 0x08, 0, 0x10, 0 }, *value;
 
         if (end)
                 word[--n] = 0;
@@ -349,7 +355,10 @@ step(int32_t id, char *word, struct epp_buf *headers)
                 header(headers, ":path", word + 1);
                 return;
         case 'K':
-                header(headers, word + 1, "v");
+                value = strchr(word, '=');
+                if (value)
+                        *value++ = 0;
+                header(headers, word + 1, value ? value : "v");
                 return;
         case 'H':
         case 'G':
@@ -948,6 +957,86 @@ START_TEST(keepalive)
 }
 END_TEST
 
+/* A tenth more or less, all of it used; the tick is due then and not before. */
+START_TEST(age_jitter)
+{
+        struct epp_rng rng;
+        epp_us low = INT64_MAX, high = 0;
+
+        epp_rng_init(&rng, 7);
+        for (int i = 0; i < 1000; i++) {
+                epp_h2_age(w.h2, 10000000, &rng, 1000);
+                low = EPP_MIN(low, epp_h2_next(w.h2) - 1000);
+                high = EPP_MAX(high, epp_h2_next(w.h2) - 1000);
+        }
+        ck_assert_int_ge(low, 9000000);
+        ck_assert_int_le(low, 9050000);
+        ck_assert_int_le(high, 11000000);
+        ck_assert_int_ge(high, 10950000);
+}
+END_TEST
+
+/* Old: asked to leave, once. The call that was begun before the peer read of it is served, as the
+ * one that runs; with the end of both the connection is done. */
+START_TEST(aged)
+{
+        struct epp_buf held = { 0 };
+        struct epp_slice s;
+        struct epp_rng rng;
+        int32_t id = process(), late;
+
+        epp_rng_init(&rng, 1);
+        epp_h2_age(w.h2, 1000000, &rng, w.now);
+        play(id, "c44 G. h");
+        w.now = epp_h2_next(w.h2);
+        ck_assert_int_eq(epp_h2_tick(w.h2, w.now - 1), 0);
+        pump();
+        ck_assert_int_eq(w.goaways, 0);
+        ck_assert_int_eq(epp_h2_tick(w.h2, w.now), 0);
+        while (epp_h2_drain(w.h2, &s, w.now) == 1)
+                ck_assert_int_eq(epp_buf_append(&held, s), 0);
+        w.deaf = true;
+        late = process();
+        pump(); /* on its way while the GOAWAY is */
+        w.deaf = false;
+        s = epp_buf_slice(&held);
+        ck_assert_int_eq(nghttp2_session_mem_recv(w.client, (const uint8_t *)s.p, s.n),
+                (ssize_t)s.n);
+        ck_assert_int_eq(w.goaways, 1);
+        ck_assert_int_eq(w.goaway_last, INT32_MAX);
+        pump();
+        ck_assert_int_eq(w.goaways, 2);
+        ck_assert_int_eq(w.goaway_last, late);
+        play(late, "c44 G.");
+        play(id, "b.");
+        ck_assert_uint_eq(epp_h2_calls(w.h2), 2);
+        ck_assert(epp_h2_alive(w.h2));
+        play(id, "/");
+        play(late, "/");
+        ck_assert_uint_eq(epp_h2_calls(w.h2), 0);
+        ck_assert(!epp_h2_alive(w.h2));
+        ck_assert_uint_eq(w.h2_stats.aged, 1);
+        ck_assert_int_eq(w.released, 2);
+        epp_buf_fini(&held);
+}
+END_TEST
+
+/* The end of a drain: what still runs is reset, and the connection is done. */
+START_TEST(all_reset)
+{
+        int32_t id = process();
+
+        play(id, "c44 G. h");
+        ck_assert_int_eq(w.released, 0);
+        epp_h2_shutdown(w.h2, true);
+        epp_h2_reset(w.h2);
+        pump();
+        ck_assert_uint_eq(w.reset_code, NGHTTP2_CANCEL);
+        ck_assert_int_eq(w.released, 1);
+        ck_assert(!epp_h2_alive(w.h2));
+}
+END_TEST
+
 START_TEST(usage)
 {
         int32_t id = process();
@@ -965,11 +1054,196 @@ START_TEST(usage)
 }
 END_TEST
 
+#define SSE_HEAD \
+        EPP_SLICE("\x1a\x25\x0a\x23\x0a\x21\x0a\x0c" \
+                  "content-type\x1a\x11" \
+                  "text/event-stream")
+
+static unsigned clock_read;
+static uint64_t clock_step; /* ns: so much later than the message is each further reading */
+
+static uint64_t
+clock_ns(void)
+{
+        return (uint64_t)w.now * 1000 + ++clock_read * clock_step;
+}
+
+static void
+near(double got, double want)
+{
+        ck_assert_msg(got > want - 1e-12 && got < want + 1e-12, "%.12f, wanted %.12f", got, want);
+}
+
+/* Requests from the stream's begin to their handling; streamed responses by the work they took,
+ * others by their length; the clock is read for the request and for messages of streamed responses,
+ * once each. */
+START_TEST(timing)
+{
+        static const struct {
+                bool sse;
+                const char *before, *after; /* the response's head */
+                unsigned reads, request, response;
+                double request_us, response_us;
+        } cases[] = {
+                { false, "c44 @7 G.", "@5 bxxx @6 byyy. @9 /", 1, 1, 1, 7001, 11000 },
+                { true, "c44 @7 G.", "@5 bxxx @6 byyy. @9 /", 4, 1, 1, 7001, 1 + 3 + 4 },
+                { true, "c44 H @3 B{} @4 B.", "", 2, 1, 1, 7001, 1 },
+                { false, "c44 H @3 B{} @4 B.", "@5 bxx @20 !", 1, 1, 1, 7001, 25000 },
+                { true, "c44 H @3 B{} @4 B.", "@5 bxx !", 3, 1, 1, 7001, 1 + 3 },
+                { false, "c44 H @3 B{}", NULL, 0, 0, 0, 0, 0 },
+                { false, "c44 /", NULL, 0, 0, 0, 0, 0 },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+                struct epp_stream_timing t;
+                epp_us begun;
+                int32_t id;
+
+                world_fini();
+                world_init();
+                epp_stream_timing_init(&t, clock_ns);
+                w.cfg.timing = &t;
+                w.now = begun = 5000000;
+                clock_read = 0;
+                clock_step = 1000;
+                id = process();
+                play(id, "@0"); /* the stream begins */
+                play(id, cases[i].before);
+                if (cases[i].sse)
+                        say(id, SSE_HEAD);
+                play(id, !cases[i].after ? "@0" : cases[i].sse ? cases[i].after : "h");
+                if (cases[i].after && !cases[i].sse)
+                        play(id, cases[i].after);
+                play(id, "!");
+                ck_assert_msg(clock_read == cases[i].reads, "%zu: %u", i, clock_read);
+                ck_assert_uint_eq(epp_hist_count(&t.request), cases[i].request);
+                near(t.request.sum, cases[i].request_us / 1e6);
+                ck_assert_uint_eq(epp_hist_count(&t.response), cases[i].response);
+                near(t.response.sum, cases[i].response_us / 1e6);
+                ck_assert_uint_eq(epp_hist_count(&t.stream), 1);
+                near(t.stream.sum, (double)(w.now - begun) / 1e6);
+        }
+}
+END_TEST
+
+/* Refused requests take time too, before they are asked about and behind it. */
+START_TEST(timing_of_refusals)
+{
+        struct epp_stream_timing t;
+
+        epp_stream_timing_init(&t, clock_ns);
+        w.cfg.timing = &t;
+        w.cfg.max_body = 3;
+        clock_step = 0;
+        play(process(), "@0 c44 H @2 Bxxxx");
+        ck_assert_uint_eq(epp_hist_count(&t.request), 1);
+        near(t.request.sum, 0.002);
+        w.verdict_http = 404;
+        play(process(), "@0 c44 @3 G.");
+        ck_assert_uint_eq(epp_hist_count(&t.request), 2);
+        near(t.request.sum, 0.005);
+        ck_assert_uint_eq(epp_hist_count(&t.response), 0);
+        ck_assert_uint_eq(epp_hist_count(&t.stream), 2);
+}
+END_TEST
+
+/* How streams end: the code, and what was cut off. */
+START_TEST(ends)
+{
+        static const struct {
+                const char *script;
+                int code, aborted; /* a phase; -1: nothing was cut off */
+        } cases[] = {
+                { "c44 G. h bx. /", 0, -1 }, { "c44 G. h bx. !", 1, -1 },
+                { "c44 H !", 1, EPP_ABORTED_REQUEST }, { "c44 H B{} /", 0, EPP_ABORTED_REQUEST },
+                { "c44 G. !", 1, EPP_ABORTED_WAITING }, { "c44 G. /", 0, -1 },
+                { "c44 G. h !", 1, EPP_ABORTED_RESPONSE },
+                { "c44 G. h bx /", 0, EPP_ABORTED_RESPONSE }, { "c44 h bx !", 1,
+                EPP_ABORTED_RESPONSE }, { "c44 h bx. !", 1, -1 }, { "c40 G. h !", 1, -1 },
+                { "c40 G. !", 1, -1 }, { "@0 !", 1, -1 }, { "~", 13, -1 }, { "c44 G. ~", 13,
+                EPP_ABORTED_WAITING }, { "c44 T", 3, -1 }, { "@0 @31000", 4, -1 },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+                uint64_t aborted = 0;
+
+                world_fini();
+                world_init();
+                play(process(), cases[i].script);
+                ck_assert_msg(w.stats.ended == 1 && w.stats.code[cases[i].code] == 1, "%s",
+                        cases[i].script);
+                for (int k = 0; k < EPP_ABORTED_COUNT; k++)
+                        aborted += w.stats.aborted[k];
+                ck_assert_msg(aborted == (cases[i].aborted >= 0), "%s", cases[i].script);
+                if (cases[i].aborted >= 0)
+                        ck_assert_msg(w.stats.aborted[cases[i].aborted] == 1, "%s", cases[i].script);
+        }
+        w.verdict_http = 404;
+        play(process(), "c44 G.");
+        ck_assert_uint_eq(w.stats.code[0], 1);
+        ck_assert_str_eq(epp_grpc_code_name(1), "Canceled");
+        ck_assert_str_eq(epp_grpc_code_name(EPP_GRPC_CODES - 1), "Unauthenticated");
+}
+END_TEST
+
 START_TEST(marker)
 {
         w.cfg.response_marker = true;
         play(process(), "c44 G. h");
         ck_assert_str_eq(answers(), "H" E "* h+x-went-into-resp-headers");
+}
+END_TEST
+
+static bool
+got_text(const char *text)
+{
+        struct epp_slice got = epp_buf_slice(&w.got);
+
+        return memmem(got.p, got.n, text, strlen(text)) != NULL;
+}
+
+#define ASKED "Kx-eppd-explain=1"
+#define GONE "-x-eppd-explain*"
+
+/* Who may ask why, how, and where the answer stands. The question itself never goes on. */
+START_TEST(explained)
+{
+        static const struct {
+                const char *script, *expect;
+                bool allowed, marker, told;
+                int http;
+        } cases[] = {
+                { "c44 " ASKED " G. h", "H" E GONE " h+x-eppd-explain", true, false, true, 0 },
+                { "c44 " ASKED " G. h", "H" E GONE " h+x-went-into-resp-headers+x-eppd-explain",
+                        true, true, true, 0 },
+                { "c44 " ASKED " G. h", "H" E GONE " h", false, false, false, 0 },
+                { "c44 Kx-eppd-explain=0 G. h", "H" E GONE " h", true, false, false, 0 },
+                { "c44 Kx-eppd-explain=true G. h", "H" E GONE " h", true, false, false, 0 },
+                { "c44 G. h", "H" E "* h", true, false, false, 0 },
+                { "c44 KX-Eppd-Explain=1 H B{}. h bx.",
+                        "H" E GONE " B2. h+x-eppd-explain b1.", true, false, true, 0 },
+                { "c22 " ASKED " H B{}. h bx.", "H B=" E GONE " h+x-eppd-explain b=", true, false,
+                        true, 0 },
+                { "c11 " ASKED " H B{}. h bx.", "H" E GONE " B= h+x-eppd-explain b=", true, false,
+                        true, 0 },
+                { "c44 " ASKED " G. bx.", "H" E GONE " b1.", true, false, false, 0 }, /* none shown */
+                { "c44 " ASKED " G. !", "H" E GONE, true, false, false, 0 },
+                { "c44 " ASKED " G.", "I429", true, false, true, 429 },
+                { "c44 " ASKED " G.", "I503", true, false, true, 503 },
+                { "c44 " ASKED " G.", "I429", false, false, false, 429 },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+                world_fini();
+                world_init();
+                w.cfg.allow_explain = cases[i].allowed;
+                w.cfg.response_marker = cases[i].marker;
+                w.verdict_http = cases[i].http;
+                play(process(), cases[i].script);
+                ck_assert_msg(strcmp(answers(), cases[i].expect) == 0, "%zu: %s", i, answers());
+                ck_assert_msg(got_text("because") == cases[i].told, "%zu: told", i);
+                ck_assert_int_eq(got_text("rejected-no-endpoints"), cases[i].http == 503);
+        }
 }
 END_TEST
 
@@ -1004,5 +1278,6 @@ START_TEST(health)
 END_TEST
 
 UNIT_MAIN_WITH("stream", world_init, world_fini, conversations, seen, renames, refused, chunks,
-        sizes, calls, any_split, reset_storm, rapid_reset, keepalive, usage, marker, health,
-        deaf_peer_waits, deaf_peer_is_reset)
+        sizes, calls, any_split, reset_storm, rapid_reset, keepalive, age_jitter, aged, all_reset,
+        usage, timing, timing_of_refusals, ends, marker, explained, health, deaf_peer_waits,
+        deaf_peer_is_reset)

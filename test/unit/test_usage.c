@@ -101,6 +101,40 @@ run(const char *p, size_t n, size_t step, struct epp_usage sum)
         return sum;
 }
 
+/* How many were cached is said with 0 too; null and the like say nothing. */
+START_TEST(details)
+{
+        static const struct {
+                const char *text;
+                bool details;
+        } said[] = {
+                { U("\"prompt_tokens\":7,\"prompt_tokens_details\":{\"cached_tokens\":0}"), true },
+                { U("\"prompt_tokens\":7,\"input_tokens_details\":{\"cached_tokens\":3}"), true },
+                { U("\"prompt_tokens_details\":{}"), true },
+                { U("\"prompt_tokens\":7,\"prompt_tokens_details\":null"), false },
+                { U("\"prompt_tokens\":7,\"prompt_tokens_details\":[]"), false },
+                { U("\"prompt_tokens\":7,\"completion_tokens_details\":{\"x\":0}"), false },
+                { U("\"prompt_tokens\":7"), false },
+                { U("\"x\":{\"prompt_tokens_details\":{}}"), false },
+                { "{\"prompt_tokens_details\":{\"cached_tokens\":0}}", false },
+                { U("\"input_tokens\":7,\"cache_read_input_tokens\":0"), true },
+                { "{\"message\":{\"usage\":{\"input_tokens_details\":{\"a\":1}}}}", true },
+                { "{\"meta_info\":{\"finish_reason\":\"stop\",\"cached_tokens\":0}}", true },
+                { "{\"meta_info\":{\"finish_reason\":null,\"cached_tokens\":0}}", false },
+                { "{\"usage\":{\"prompt_tokens_details\":{}},\"usage\":{}}", false },
+                { U("\"prompt_tokens_details\":{") , false },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+                size_t n = strlen(said[i].text);
+
+                ck_assert_msg(run(said[i].text, n, n, (struct epp_usage){ 0 }).details ==
+                                said[i].details, "%s", said[i].text);
+        }
+        ck_assert(run("{}", 2, 2, (struct epp_usage){ .details = true }).details);
+}
+END_TEST
+
 START_TEST(documents)
 {
         for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -156,4 +190,4 @@ START_TEST(deep)
 }
 END_TEST
 
-UNIT_MAIN("usage", documents, events, deep)
+UNIT_MAIN("usage", details, documents, events, deep)

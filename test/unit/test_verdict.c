@@ -10,6 +10,9 @@ static struct {
         struct epp_decider decider;
         struct epp_log log;
         struct epp_jscan scan;
+        bool explain;
+        bool traced; /* an observer got a trace */
+        struct epp_trace trace;
 } w;
 
 static void
@@ -70,7 +73,7 @@ ask(const char *model, const char *subset)
         struct epp_verdict v;
         struct epp_ask a = { .has_body = model != NULL, .dialect = epp_dialect_unknown(),
                 .scan = &w.scan, .has_subset = subset != NULL, .subset = epp_slice_str(subset),
-                .request_id = EPP_SLICE("r"), .now = 2 };
+                .request_id = EPP_SLICE("r"), .now = 2, .explain = w.explain };
         char body[128];
 
         epp_jscan_init(&w.scan);
@@ -357,5 +360,129 @@ START_TEST(repeatable)
 }
 END_TEST
 
+#define STEPS_429 "refused=429 candidates=2 criticality-filter=2>0 capacity-filter=2>0"
+#define STEPS_OK                                                                                   \
+        "endpoint=10.0.0.1:80 name=p candidates=2 criticality-filter=2>2 low-queue-filter=2>2 "    \
+        "lora-affinity-filter=2>0 least-queue-filter=2>1 least-kv-cache-filter=1>1 "               \
+        "random-picker=1>1 waiting=0 running=0 kv_cache=0.000 in_flight=0 age_ms=0"
+
+/* What a client is told that asked why, and that one that did not is told nothing. */
+START_TEST(explained)
+{
+        static const struct {
+                enum pool pool;
+                const char *model, *expect;
+        } cases[] = { { IDLE, "critical", STEPS_OK }, { FULL, "standard", STEPS_429 },
+                { EMPTY, "critical", "refused=503" }, { IDLE, "nobody", "refused=404" } };
+
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+                struct epp_verdict v;
+
+                world_init(EPP_TREE_V03, 1);
+                fill_pool(cases[i].pool);
+                v = ask(cases[i].model, NULL);
+                ck_assert_ptr_null(v.explanation);
+                release(&v);
+                w.explain = true;
+                v = ask(cases[i].model, NULL);
+                ck_assert_ptr_nonnull(v.explanation);
+                ck_assert_msg(strcmp(v.explanation, cases[i].expect) == 0, "%s", v.explanation);
+                free(v.explanation);
+                release(&v);
+                world_fini();
+        }
+}
+END_TEST
+
+/* A header's value whatever the names are: printable, and within its bounds. */
+START_TEST(explained_within_bounds)
+{
+        char name[1200];
+
+        for (size_t n = 1; n < sizeof(name); n += 37) {
+                struct epp_verdict v;
+
+                memset(name, n % 2 ? '\n' : 0xff, n);
+                name[n] = 0;
+                world_init(EPP_TREE_V03, 1);
+                add(name, "10.0.0.1:80", 0, 0)->load.at = 0;
+                w.explain = true;
+                v = ask("critical", NULL);
+                ck_assert_uint_lt(strlen(v.explanation), 1024);
+                for (const char *p = v.explanation; *p; p++)
+                        ck_assert(*p >= ' ' && *p <= '~');
+                if (n < 600)
+                        ck_assert_ptr_nonnull(strstr(v.explanation, "in_flight=0 age_ms=never"));
+                free(v.explanation);
+                release(&v);
+                world_fini();
+        }
+}
+END_TEST
+
+static void
+note(void *ctx, const struct epp_record *r)
+{
+        (void)ctx;
+        w.traced = r->trace != NULL;
+        if (r->trace)
+                w.trace = *r->trace;
+}
+
+/* A cycle is traced when an observer reads traces, or the client asked; else it costs nothing. What
+ * never came to a cycle has no trace. */
+START_TEST(traced_when_read)
+{
+        static const struct {
+                bool observer, asked, traced;
+                enum pool pool;
+        } cases[] = { { false, false, false, IDLE }, { true, false, true, IDLE },
+                { false, true, true, IDLE }, { true, true, true, IDLE },
+                { true, false, true, FULL }, { true, true, false, EMPTY } };
+
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+                struct epp_verdict v;
+
+                world_init(EPP_TREE_V03, 1);
+                fill_pool(cases[i].pool);
+                w.d.observer[0] = (struct epp_observer){ .decided = note };
+                w.d.observer[1] = (struct epp_observer){ .traces = cases[i].observer };
+                w.d.n_observers = 2;
+                w.explain = cases[i].asked;
+                v = ask("standard", NULL);
+                ck_assert_int_eq(w.traced, cases[i].traced);
+                if (w.traced) {
+                        ck_assert_uint_eq(w.trace.candidates, 2);
+                        ck_assert_uint_eq(w.trace.n_seen, 2);
+                }
+                free(v.explanation);
+                release(&v);
+                world_fini();
+        }
+}
+END_TEST
+
+/* What is counted does not depend on whether anybody reads traces. */
+START_TEST(attempts_without_a_trace)
+{
+        struct epp_tally *const *list;
+        size_t n;
+
+        world_init(EPP_TREE_V03, 1);
+        ck_assert_int_eq(epp_series_new(10, 1, &w.d.series), 0);
+        fill_pool(FULL);
+        ck_assert_int_eq(ask("standard", NULL).http, 429);
+        ck_assert_int_eq(ask("nobody", NULL).http, 404);
+        list = epp_series_attempts(w.d.series, &n);
+        ck_assert_uint_eq(n, 1);
+        ck_assert(epp_slice_eq(list[0]->target, EPP_SLICE("standard")));
+        ck_assert_uint_eq(list[0]->endpoint.n, 0);
+        ck_assert_uint_eq(list[0]->n, 1);
+        epp_series_free(w.d.series);
+        world_fini();
+}
+END_TEST
+
 UNIT_MAIN("verdict", refusals, not_read_yet, auto_match, split, rename_only_when_needed,
-        affinity_of_the_target, subset, counts, repeatable)
+        affinity_of_the_target, subset, counts, repeatable, explained, explained_within_bounds,
+        traced_when_read, attempts_without_a_trace)
