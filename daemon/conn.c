@@ -3,13 +3,12 @@
 #include "daemon/conn.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "daemon/acceptor.h"
+#include "daemon/channel.h"
 #include "daemon/conn_addr.h"
 #include "daemon/loop.h"
 #include "daemon/peers.h"
@@ -23,8 +22,8 @@
 struct conn {
         struct listener *l;
         struct conn *next, *prev;
-        struct event *first;     /* waits for the first byte; bev and h2 are NULL meanwhile */
-        struct bufferevent *bev;
+        struct event *first;     /* waits for the first byte; channel and h2 are NULL meanwhile */
+        struct channel *channel;
         struct epp_h2 *h2;
         bool closing;            /* send what is queued, then close */
         char peer[INET6_ADDRSTRLEN];
@@ -55,47 +54,35 @@ conn_free(struct conn *c)
                 evutil_closesocket(event_get_fd(c->first));
                 event_free(c->first);
         }
-        if (c->bev)
-                bufferevent_free(c->bev);
+        channel_free(c->channel);
         free(c);
 }
 
-/* A peer that does not read is not read from either: its answers would pile up in h2, a kilobyte
- * for ten bytes of a request. The socket's buffer empties without its help or the tick ends it. */
-static void
-conn_arm(struct conn *c, bool full)
-{
-        bool reads = bufferevent_get_enabled(c->bev) & EV_READ;
-
-        if (full && reads)
-                bufferevent_disable(c->bev, EV_READ);
-        else if (!full && !reads)
-                bufferevent_enable(c->bev, EV_READ);
-}
-
-/* Moves what h2 wants to send to the socket. Returns false when the connection is gone. */
+/* Moves what h2 wants to send to the socket. Returns false when the connection is gone.
+ * A peer that does not read is not read from either: its answers would pile up in h2, a kilobyte
+ * for ten bytes of a request. The socket empties without its help or the tick ends it. */
 static bool
 conn_flush(struct conn *c)
 {
-        struct evbuffer *out = bufferevent_get_output(c->bev);
         epp_us now = loop_now(c->l->base);
         struct epp_slice s;
 
-        while (evbuffer_get_length(out) < OUTPUT_HIGH) {
+        while (channel_unsent(c->channel) < OUTPUT_HIGH) {
                 int r = epp_h2_drain(c->h2, &s, now);
 
-                if (r < 0 || (r > 0 && evbuffer_add(out, s.p, s.n) < 0)) {
+                if (r < 0 || (r > 0 && !channel_put(c->channel, s))) {
                         conn_free(c);
                         return false;
                 }
                 if (r == 0)
                         break;
         }
-        if ((c->closing || !epp_h2_alive(c->h2)) && evbuffer_get_length(out) == 0) {
+        if (!channel_flush(c->channel) || ((c->closing || !epp_h2_alive(c->h2)) &&
+                                                  channel_unsent(c->channel) == 0)) {
                 conn_free(c);
                 return false;
         }
-        conn_arm(c, evbuffer_get_length(out) >= OUTPUT_HIGH);
+        channel_listen(c->channel, channel_unsent(c->channel) < OUTPUT_HIGH);
         return true;
 }
 
@@ -134,50 +121,39 @@ on_tick(evutil_socket_t fd, short what, void *user)
         span_end(SPAN_GRPC_TICK, span);
 }
 
+/* What comes after a mistake is read, not to wait here, and dropped. */
 static void
-on_read(struct bufferevent *bev, void *user)
+on_readable(void *user)
 {
         struct conn *c = user;
-        struct evbuffer *in = bufferevent_get_input(bev);
-        struct evbuffer_iovec v;
         struct span span = span_begin(SPAN_GRPC_READ);
         struct listener *l = c->l; /* c may go */
-        epp_us now = span.wall;
+        struct epp_slice in;
+        int r;
 
-        while (evbuffer_peek(in, -1, NULL, &v, 1) > 0 && v.iov_len) {
-                /* What comes after a mistake is read, not to wait here, and dropped. */
-                if (!c->closing && epp_h2_feed(c->h2, epp_slice(v.iov_base, v.iov_len), now) < 0)
+        while ((r = channel_read(c->channel, &in)) > 0)
+                if (!c->closing && epp_h2_feed(c->h2, in, span.wall) < 0)
                         c->closing = true;
-                evbuffer_drain(in, v.iov_len);
-        }
-        if (conn_flush(c))
-                listener_wake(l, epp_h2_next(c->h2), now);
+        if (r < 0)
+                conn_free(c);
+        else if (conn_flush(c)) /* it may never say a word */
+                listener_wake(l, epp_h2_next(c->h2), span.wall);
         span_end(SPAN_GRPC_READ, span);
 }
 
 static void
-on_write(struct bufferevent *bev, void *user)
+on_drained(void *user)
 {
         struct span span = span_begin(SPAN_GRPC_WRITE);
 
-        (void)bev;
         (void)conn_flush(user);
         span_end(SPAN_GRPC_WRITE, span);
 }
 
 static void
-on_event(struct bufferevent *bev, short what, void *user)
+on_lost(void *user)
 {
-        struct conn *c = user;
-        const struct timeval *never = NULL;
-
-        if (what & BEV_EVENT_CONNECTED) {
-                bufferevent_set_timeouts(bev, never, never);
-                if (conn_flush(c)) /* it may never say a word */
-                        listener_wake(c->l, epp_h2_next(c->h2), loop_now(c->l->base));
-        } else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) {
-                conn_free(c);
-        }
+        conn_free(user);
 }
 
 /* Says once per peer that it speaks the wrong kind of transport. */
@@ -194,15 +170,20 @@ name_mismatch(struct listener *l, const char *peer)
                                           "let the gateway use clear HTTP/2"));
 }
 
-static struct bufferevent *
-wrap_socket(struct listener *l, evutil_socket_t fd)
-{
-        struct timeval handshake = { FIRST_BYTE_SECONDS, 0 };
-        struct bufferevent *bev = tls_bufferevent(l->base, fd, l->cfg.tls);
+static const struct channel_ops channel_ops = { on_readable, on_drained, on_lost };
 
-        if (bev && l->cfg.tls)
-                bufferevent_set_timeouts(bev, &handshake, &handshake);
-        return bev;
+/* Hands the socket on; false without memory, and it stays ours. */
+static bool
+open_channel(struct conn *c, int fd)
+{
+        SSL *ssl = c->l->cfg.tls ? SSL_new(c->l->cfg.tls) : NULL;
+
+        if (c->l->cfg.tls && !ssl)
+                return false;
+        c->channel = channel_new(c->l->base, fd, ssl, FIRST_BYTE_SECONDS, &channel_ops, c);
+        if (!c->channel)
+                SSL_free(ssl);
+        return c->channel != NULL;
 }
 
 /* The first byte is here. */
@@ -221,20 +202,13 @@ on_first_byte(evutil_socket_t fd, short what, void *user)
                 conn_free(c);
                 return;
         }
-        c->bev = wrap_socket(c->l, fd);
-        if (!c->bev || epp_h2_new(c->l->cfg.handlers, c->l->cfg.n_handlers, c->l->cfg.stats,
-                               &c->h2) < 0) {
-                if (c->bev) {
-                        event_free(c->first); /* bev owns the socket */
-                        c->first = NULL;
-                }
+        if (epp_h2_new(c->l->cfg.handlers, c->l->cfg.n_handlers, c->l->cfg.stats, &c->h2) < 0 ||
+                !open_channel(c, fd)) {
                 conn_free(c);
                 return;
         }
         event_free(c->first);
         c->first = NULL;
-        bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
-        bufferevent_enable(c->bev, EV_READ | EV_WRITE);
         if (c->l->cfg.age)
                 epp_h2_age(c->h2, c->l->cfg.age, &c->l->rng, loop_now(c->l->base));
         (void)conn_flush(c);

@@ -24,12 +24,14 @@ make_room(struct epp_buf *b, size_t want)
         while (size < want || (b->head && size - want < size / 4))
                 if (epp_mul_overflows(size, 2, &size))
                         return EPP_ENOMEM;
-        p = malloc(size);
+        /* Without a gap in front the allocator can often let it grow in place. */
+        p = b->head ? malloc(size) : realloc(b->p, size);
         if (!p)
                 return EPP_ENOMEM;
-        if (b->tail > b->head)
+        if (b->head) {
                 memcpy(p, b->p + b->head, b->tail - b->head);
-        free(b->p);
+                free(b->p);
+        }
         b->p = p;
         b->tail -= b->head;
         b->head = 0;

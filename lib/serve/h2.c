@@ -12,6 +12,7 @@
  * have been seen to allow 40,000; a call that says nothing takes 1.5 KB. */
 #define CALLS_MAX 100000
 #define TEXT_MAX 512
+#define SPARE_MAX (64u << 10)
 #define SILENCE_US 60000000          /* then a PING */
 #define PING_US 20000000             /* and as long for its answer */
 /* Streams reset before their first message, per second: gateways do that when clients leave at
@@ -48,6 +49,7 @@ struct epp_h2 {
         struct epp_rpc *calls;
         size_t count;
         size_t queued; /* unsent bytes of all calls */
+        struct epp_buf spare; /* empty, see let_go */
         epp_us now, heard, pinged; /* pinged: an answer is due, 0 = none */
         epp_us wake;               /* the earliest of the calls', or earlier */
         unsigned early_resets;     /* within the second that began at early_since */
@@ -112,6 +114,34 @@ trailers_only(struct epp_rpc *rpc, const char *http)
                 drop(rpc);
 }
 
+/* A call has a buffer while data is in flight only; the last one freed is the next one's, so that
+ * it does not grow from nothing each time. */
+static void
+let_go(struct epp_rpc *rpc)
+{
+        struct epp_h2 *h = rpc->h;
+
+        if (!h->spare.p && rpc->out.size <= SPARE_MAX) {
+                h->spare = rpc->out;
+                rpc->out = (struct epp_buf){ .cap = h->spare.cap };
+        } else {
+                epp_buf_fini(&rpc->out);
+        }
+}
+
+static void
+take_spare(struct epp_rpc *rpc)
+{
+        struct epp_h2 *h = rpc->h;
+        size_t cap = rpc->out.cap;
+
+        if (rpc->out.p || !h->spare.p)
+                return;
+        rpc->out = h->spare;
+        rpc->out.cap = cap;
+        h->spare = (struct epp_buf){ 0 };
+}
+
 static ssize_t
 read_out(nghttp2_session *session, int32_t id, uint8_t *at, size_t n, uint32_t *flags,
         nghttp2_data_source *source, void *user)
@@ -131,7 +161,7 @@ read_out(nghttp2_session *session, int32_t id, uint8_t *at, size_t n, uint32_t *
                 rpc->owed = 0;
         }
         if (epp_buf_len(&rpc->out) == 0) {
-                epp_buf_fini(&rpc->out); /* attached while data is in flight only */
+                let_go(rpc);
                 if (rpc->finished) {
                         nghttp2_nv f[2];
                         char code[4];
@@ -217,6 +247,7 @@ epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
                 size += v[i].n;
         if (!make_room(rpc, size))
                 return EPP_ETOOBIG;
+        take_spare(rpc);
         r = epp_buf_reserve(&rpc->out, EPP_GRPC_PREFIX + size, &at);
         if (r == EPP_ETOOBIG)
                 give_up(rpc);
@@ -660,6 +691,7 @@ epp_h2_free(struct epp_h2 *h, epp_us now)
         }
         h->stats->closed++;
         nghttp2_session_del(h->session);
+        epp_buf_fini(&h->spare);
         free(h);
 }
 

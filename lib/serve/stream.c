@@ -19,15 +19,16 @@
 #define SILENCE_US 30000000 /* from the begin of a stream to its first message */
 
 #define EXPLAIN "x-eppd-explain" /* asks why, and answers */
+#define N(text) { text, sizeof(text) - 1 }
 
 /* Client headers that steer eppd: taken out before the request goes on. */
-static const char *const control[] = {
-        "x-gateway-destination-endpoint-subset", "x-gateway-destination-endpoint-served",
-        "x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id",
-        "x-llm-d-inference-objective", "x-gateway-inference-objective",
-        "x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite",
-        "x-llm-d-slo-ttft-ms", "x-slo-ttft-ms", "x-llm-d-slo-tpot-ms", "x-slo-tpot-ms",
-        "x-llm-d-request-dropped-reason", EXPLAIN,
+static const struct epp_slice control[] = {
+        N("x-gateway-destination-endpoint-subset"), N("x-gateway-destination-endpoint-served"),
+        N("x-llm-d-inference-fairness-id"), N("x-gateway-inference-fairness-id"),
+        N("x-llm-d-inference-objective"), N("x-gateway-inference-objective"),
+        N("x-llm-d-model-name-rewrite"), N("x-gateway-model-name-rewrite"),
+        N("x-llm-d-slo-ttft-ms"), N("x-slo-ttft-ms"), N("x-llm-d-slo-tpot-ms"), N("x-slo-tpot-ms"),
+        N("x-llm-d-request-dropped-reason"), N(EXPLAIN),
 };
 
 enum phase { PHASE_NEW, PHASE_BODY, PHASE_ROUTED, PHASE_ENDED };
@@ -48,11 +49,11 @@ enum kept {
         KEPT_EXPLAIN,
         KEPT_COUNT
 };
-static const char *const kept_names[KEPT_COUNT] = { ":method", ":path", "x-original-path",
-        "x-forwarded-path", "x-request-id", "x-llm-d-inference-objective",
-        "x-gateway-inference-objective", "x-llm-d-model-name-rewrite",
-        "x-gateway-model-name-rewrite", "x-llm-d-inference-fairness-id",
-        "x-gateway-inference-fairness-id", EXPLAIN };
+static const struct epp_slice kept_names[KEPT_COUNT] = { N(":method"), N(":path"),
+        N("x-original-path"), N("x-forwarded-path"), N("x-request-id"),
+        N("x-llm-d-inference-objective"), N("x-gateway-inference-objective"),
+        N("x-llm-d-model-name-rewrite"), N("x-gateway-model-name-rewrite"),
+        N("x-llm-d-inference-fairness-id"), N("x-gateway-inference-fairness-id"), N(EXPLAIN) };
 
 struct stream {
         const struct epp_stream_config *cfg;
@@ -78,9 +79,13 @@ struct stream {
         uint32_t present;      /* bits of control[] */
         uint32_t seen;         /* bits of kept[] */
         bool client_hint;      /* the client sent our own header */
-        struct epp_buf body, subset, kept[KEPT_COUNT];
+        struct epp_buf body, subset;
+        struct epp_buf text;   /* of kept headers */
+        struct {
+                uint32_t at, n, size; /* size: room for it in text */
+        } kept[KEPT_COUNT];
         const struct epp_dialect *dialect;
-        struct epp_jscan scan;
+        struct epp_jscan *scan; /* while a body is read */
         struct epp_verdict verdict;
         bool ticket;
         bool stray;            /* a response without a pick */
@@ -162,6 +167,8 @@ drop_body(struct stream *s)
 {
         s->cfg->stats->held_bytes -= epp_buf_len(&s->body);
         epp_buf_fini(&s->body);
+        epp_slab_give(s->cfg->spare ? &s->cfg->spare->scans : NULL, s->scan);
+        s->scan = NULL;
 }
 
 static void
@@ -211,27 +218,35 @@ refuse(struct stream *s, int http, const char *text, const char *reason)
         end_call(s, 0, ""); /* unless it has ended otherwise */
 }
 
+static struct epp_slice
+kept(const struct stream *s, enum kept i)
+{
+        const char *text = epp_buf_slice(&s->text).p;
+
+        return epp_slice(text ? text + s->kept[i].at : NULL, s->kept[i].n);
+}
+
 /* The value of a header that has an old name too: the new one hides it, even when it is empty. */
 static struct epp_slice
 either(const struct stream *s, enum kept name, enum kept old)
 {
-        return epp_buf_slice(&s->kept[s->seen & 1u << name ? name : old]);
+        return kept(s, s->seen & 1u << name ? name : old);
 }
 
 static struct epp_ask
 question(struct stream *s)
 {
-        return (struct epp_ask){ .method = epp_buf_slice(&s->kept[KEPT_METHOD]),
-                .path = epp_buf_slice(&s->kept[KEPT_PATH]),
-                .request_id = epp_buf_slice(&s->kept[KEPT_REQUEST_ID]),
+        return (struct epp_ask){ .method = kept(s, KEPT_METHOD),
+                .path = kept(s, KEPT_PATH),
+                .request_id = kept(s, KEPT_REQUEST_ID),
                 .objective = either(s, KEPT_OBJECTIVE, KEPT_OLD_OBJECTIVE),
                 .rewrite = either(s, KEPT_REWRITE, KEPT_OLD_REWRITE),
                 .fairness = either(s, KEPT_FAIRNESS, KEPT_OLD_FAIRNESS), .dialect = s->dialect,
-                .scan = &s->scan, .has_subset = s->has_subset,
+                .scan = s->scan, .has_subset = s->has_subset,
                 .subset = epp_buf_slice(&s->subset), .body_bytes = epp_buf_len(&s->body),
                 .begun = s->begun, .now = s->now,
                 .explain = s->cfg->allow_explain &&
-                        epp_slice_eq(epp_buf_slice(&s->kept[KEPT_EXPLAIN]), EPP_SLICE("1")) };
+                        epp_slice_eq(kept(s, KEPT_EXPLAIN), EPP_SLICE("1")) };
 }
 
 /* The same when nothing was asked yet. */
@@ -275,7 +290,7 @@ routing(struct stream *s, struct epp_ext_pair set[SET_MAX], struct epp_slice *re
                         epp_slice_str(s->verdict.request_id) };
         for (size_t i = 0; s->cfg->strip_control && i < ARRAY_LEN(control); i++)
                 if (s->present & 1u << i)
-                        remove[o.n_remove++] = epp_slice_str(control[i]);
+                        remove[o.n_remove++] = control[i];
         return o;
 }
 
@@ -320,7 +335,7 @@ static int
 body_parts(struct stream *s, struct epp_parts *p)
 {
         if (s->verdict.rename)
-                return epp_parts_renamed(p, epp_buf_slice(&s->body), &s->scan, s->verdict.model);
+                return epp_parts_renamed(p, epp_buf_slice(&s->body), s->scan, s->verdict.model);
         epp_parts_plain(p, epp_buf_slice(&s->body));
         return 0;
 }
@@ -330,7 +345,7 @@ static void
 complete_duplex(struct stream *s, bool trailers)
 {
         struct epp_ext_out o = { .ns = s->cfg->hint_ns, .key = s->cfg->hint_key };
-        struct epp_slice method = epp_buf_slice(&s->kept[KEPT_METHOD]);
+        struct epp_slice method = kept(s, KEPT_METHOD);
         bool body = epp_buf_len(&s->body) || !method.n || epp_slice_eq(method, EPP_SLICE("POST"));
         struct epp_buf hint = { 0 };
         struct epp_parts p;
@@ -416,7 +431,7 @@ complete_streamed(struct stream *s, bool whole)
 static void
 complete_body(struct stream *s, bool end, bool trailers)
 {
-        epp_jscan_end(&s->scan);
+        epp_jscan_end(s->scan);
         if (s->mode == EPP_MODE_DUPLEX)
                 complete_duplex(s, trailers);
         else if (s->mode == EPP_MODE_STREAMED)
@@ -429,11 +444,30 @@ complete_body(struct stream *s, bool end, bool trailers)
 
 /* ---- the request as it comes ---- */
 
+/* The last one wins, in the room of the one before it if that has enough: repeated headers do not
+ * add up. */
 static void
-keep(struct stream *s, struct epp_buf *b, struct epp_slice v)
+keep(struct stream *s, enum kept i, struct epp_slice v)
 {
-        epp_buf_drain(b, epp_buf_len(b)); /* the last one wins */
-        s->nomem |= v.n <= KEEP_MAX && !memchr(v.p ? v.p : "", 0, v.n) && epp_buf_append(b, v) < 0;
+        size_t size = 32;
+        char *at;
+
+        s->kept[i].n = 0;
+        if (v.n == 0 || v.n > KEEP_MAX || memchr(v.p, 0, v.n))
+                return;
+        while (size < v.n)
+                size *= 2;
+        if (s->kept[i].size < v.n) {
+                if (epp_buf_reserve(&s->text, size, &at) < 0) {
+                        s->nomem = true;
+                        return;
+                }
+                s->kept[i].at = (uint32_t)epp_buf_len(&s->text);
+                s->kept[i].size = (uint32_t)size;
+                epp_buf_commit(&s->text, size);
+        }
+        s->kept[i].n = (uint32_t)v.n;
+        memcpy(s->text.p + s->kept[i].at, v.p, v.n); /* nothing is drained from it */
 }
 
 /* What a dialect is told by: the end of the path, whatever a client appends as a query. The root
@@ -455,10 +489,10 @@ on_request_header(void *user, struct epp_slice name, struct epp_slice value)
         struct stream *s = user;
 
         for (size_t i = 0; i < KEPT_COUNT; i++) {
-                if (epp_slice_ieq(name, epp_slice_str(kept_names[i]))) {
+                if (epp_slice_ieq(name, kept_names[i])) {
                         if (i >= KEPT_PATH && i <= KEPT_FORWARDED_PATH)
                                 value = path_end(value);
-                        keep(s, &s->kept[i], value);
+                        keep(s, (enum kept)i, value);
                         s->seen |= 1u << i;
                         break; /* it may be one of control[] too */
                 }
@@ -469,7 +503,7 @@ on_request_header(void *user, struct epp_slice name, struct epp_slice value)
                 s->upgrade = true;
         else if (name.n > 2 && epp_lower(name.p[0]) == 'x' && name.p[1] == '-')
                 for (size_t i = 0; i < ARRAY_LEN(control); i++)
-                        if (epp_slice_ieq(name, epp_slice_str(control[i])))
+                        if (epp_slice_ieq(name, control[i]))
                                 s->present |= 1u << i;
 }
 
@@ -514,8 +548,8 @@ static const struct epp_dialect *
 dialect_of(const struct stream *s)
 {
         for (int i = KEPT_PATH; i <= KEPT_FORWARDED_PATH; i++)
-                if (epp_buf_len(&s->kept[i]))
-                        return epp_dialect_of(epp_buf_slice(&s->kept[i]));
+                if (s->kept[i].n)
+                        return epp_dialect_of(kept(s, (enum kept)i));
         return epp_dialect_unknown();
 }
 
@@ -527,7 +561,13 @@ begin_body(struct stream *s)
         struct epp_ext_out o = { .remove = &remove, .n_remove = s->client_hint };
 
         s->phase = PHASE_BODY;
-        epp_jscan_init(&s->scan);
+        s->scan = epp_slab_take(s->cfg->spare ? &s->cfg->spare->scans : NULL,
+                sizeof(*s->scan));
+        if (!s->scan) {
+                end_call(s, 8, "out of memory");
+                return;
+        }
+        epp_jscan_init(s->scan);
         if (s->mode == EPP_MODE_STREAMED && !s->early_body) {
                 (void)route_headers(s, false);
                 return;
@@ -571,7 +611,7 @@ request_headers(struct stream *s, const struct epp_ext_in *in)
                 return;
         s->dialect = dialect_of(s);
         s->echo = s->upgrade ||
-                  epp_slice_eq(epp_buf_slice(&s->kept[KEPT_METHOD]), EPP_SLICE("CONNECT"));
+                  epp_slice_eq(kept(s, KEPT_METHOD), EPP_SLICE("CONNECT"));
         if (!in->end_of_stream && s->mode != EPP_MODE_NONE && !s->echo) {
                 begin_body(s);
                 return;
@@ -633,7 +673,7 @@ take_body(struct stream *s, struct epp_slice body)
                 return false;
         s->cfg->stats->held_bytes += body.n;
         s->held++;
-        epp_jscan_feed(&s->scan, body);
+        epp_jscan_feed(s->scan, body);
         return true;
 }
 
@@ -961,23 +1001,20 @@ on_closed(void *user, epp_us now)
         release(s, natural && (s->response_begun || s->half_closed));
         drop_body(s);
         epp_buf_fini(&s->subset);
-        for (size_t i = 0; i < KEPT_COUNT; i++)
-                epp_buf_fini(&s->kept[i]);
+        epp_buf_fini(&s->text);
         free(s->verdict.explanation);
-        free(s);
+        epp_slab_give(s->cfg->spare ? &s->cfg->spare->streams : NULL, s);
 }
 
 static int
 on_open(void *ctx, struct epp_rpc *rpc, epp_us now)
 {
         const struct epp_stream_config *cfg = ctx;
-        struct stream *s = calloc(1, sizeof(*s));
+        struct stream *s = epp_slab_take(cfg->spare ? &cfg->spare->streams : NULL, sizeof(*s));
 
         if (!s)
                 return EPP_ENOMEM;
-        s->cfg = cfg;
-        s->rpc = rpc;
-        s->now = s->begun = now;
+        *s = (struct stream){ .cfg = cfg, .rpc = rpc, .now = now, .begun = now };
         cfg->stats->begun++;
         epp_rpc_set_user(rpc, s);
         epp_rpc_wake(rpc, now + SILENCE_US);

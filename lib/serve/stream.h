@@ -5,10 +5,11 @@
 #define EPP_STREAM_H
 
 #include "base/hist.h"
+#include "base/slab.h"
 #include "serve/dialect.h"
 #include "serve/h2.h"
 #include "serve/response.h"
-#include "wire/extproc.h"
+#include "wire/extanswer.h"
 
 /* What is known of a request when it must be decided. Valid during decide only. */
 struct epp_ask {
@@ -79,6 +80,11 @@ struct epp_stream_timing {
         EPP_HIST(stream, STR);      /* from begin to end */
 };
 void epp_stream_timing_init(struct epp_stream_timing *t, uint64_t (*clock_ns)(void));
+/* Memory of streams that have ended, for those to come. Begins as zeroes; whoever owns it ends the
+ * slabs when no stream is left. */
+struct epp_stream_spare {
+        struct epp_slab streams, scans;
+};
 
 /* Limits of 0 are none. */
 struct epp_stream_config {
@@ -93,6 +99,7 @@ struct epp_stream_config {
         bool allow_explain;                  /* clients may ask why with x-eppd-explain: 1 */
         struct epp_stream_stats *stats;
         struct epp_stream_timing *timing;    /* NULL: not measured */
+        struct epp_stream_spare *spare;      /* NULL: none */
 };
 
 /* The handler of ExternalProcessor/Process; <cfg> is borrowed for its life. */

@@ -1,6 +1,6 @@
-/* extproc.h - ext_proc messages <-> structs.
- * A message is taken apart in one pass over its top level; headers and metadata go through
- * protobuf-c, body chunks take the short road: spans only, nothing copied.
+/* extproc.h - ext_proc messages -> structs; extanswer.h is the way back.
+ * A message is taken apart in one pass over its top level and its headers: spans only, nothing
+ * copied. Metadata go through protobuf-c.
  * Knows: base, protobuf-c. Does not know: conversations (serve/stream does). */
 #ifndef EPP_EXTPROC_H
 #define EPP_EXTPROC_H
@@ -43,7 +43,8 @@ EPP_MUSTUSE int epp_ext_parse(struct epp_slice msg, struct epp_ext_in *ret);
 
 /* Called per header, in order; raw_value wins over value. Slices are valid during the call. */
 typedef void (*epp_ext_header_fn)(void *user, struct epp_slice name, struct epp_slice value);
-/* Walks the headers of a *_HEADERS payload. Returns 0, EPP_EPROTO, EPP_ENOMEM. */
+/* Walks the headers of a *_HEADERS payload. Returns 0, or EPP_EPROTO: some may have been
+ * called for. */
 EPP_MUSTUSE int epp_ext_headers(struct epp_slice payload, epp_ext_header_fn fn, void *user);
 
 /* Looks <key> up in namespace <ns> of Metadata bytes and calls <fn> for a string value, or for
@@ -52,33 +53,5 @@ EPP_MUSTUSE int epp_ext_headers(struct epp_slice payload, epp_ext_header_fn fn, 
 typedef void (*epp_ext_string_fn)(void *user, struct epp_slice value);
 EPP_MUSTUSE int epp_ext_metadata(struct epp_slice metadata, struct epp_slice ns,
         struct epp_slice key, epp_ext_string_fn fn, void *user);
-
-struct epp_ext_pair {
-        struct epp_slice name, value;
-};
-/* What a headers or a buffered body answer carries. Zero = the empty answer. */
-struct epp_ext_out {
-        const struct epp_ext_pair *set;
-        size_t n_set;
-        const struct epp_slice *remove;
-        size_t n_remove;
-        bool clear_route_cache;
-        bool replace_body; /* body answers outside full duplex: by <body> */
-        bool clear_body;   /* or by nothing */
-        struct epp_slice body;
-        struct epp_slice ns, key, endpoint; /* dynamic metadata when endpoint.n > 0 */
-};
-/* Each appends one encoded ProcessingResponse to <out>. Return 0, EPP_ENOMEM, EPP_ETOOBIG. */
-EPP_MUSTUSE int epp_ext_put(struct epp_buf *out, enum epp_ext_kind answered,
-        const struct epp_ext_out *o);
-/* Only the dynamic metadata of <o>: to be sent behind another answer, in the same message. */
-EPP_MUSTUSE int epp_ext_put_hint(struct epp_buf *out, const struct epp_ext_out *o);
-EPP_MUSTUSE int epp_ext_put_immediate(struct epp_buf *out, int http, struct epp_slice text,
-        const struct epp_ext_pair *set, size_t n_set);
-/* The head of a full-duplex body answer for <n> body bytes: the message is these bytes, then the
- * body itself, which the caller sends behind it without copying it here. Returns its length. */
-#define EPP_EXT_CHUNK_HEAD 64
-size_t epp_ext_chunk_head(char out[EPP_EXT_CHUNK_HEAD], enum epp_ext_kind answered, size_t n,
-        bool end_of_stream);
 
 #endif

@@ -1,6 +1,7 @@
 /* grpc.c - see grpc.h. */
 #include "wire/grpc.h"
 
+#define TRUSTED (1u << 20) /* bytes of a message that its prefix alone makes room for */
 const char *
 epp_grpc_code_name(size_t code)
 {
@@ -52,13 +53,15 @@ int
 epp_grpc_in_next(struct epp_grpc_in *g, struct epp_slice *in, struct epp_slice *ret_msg)
 {
         size_t take;
-        int r;
+        char *at;
+        int r = 0;
 
         if (g->have < EPP_GRPC_PREFIX) {
                 epp_buf_fini(&g->part); /* the last message was lent from here */
                 r = read_prefix(g, in);
                 if (r <= 0)
                         return r;
+                r = 0;
         }
         if (epp_buf_len(&g->part) == 0 && in->n >= g->want) {
                 *ret_msg = epp_slice(in->p, g->want);
@@ -67,7 +70,10 @@ epp_grpc_in_next(struct epp_grpc_in *g, struct epp_slice *in, struct epp_slice *
                 return 1;
         }
         take = EPP_MIN(in->n, g->want - epp_buf_len(&g->part));
-        r = epp_buf_append(&g->part, epp_slice(in->p, take));
+        if (g->part.size == 0)
+                r = epp_buf_reserve(&g->part, EPP_MIN(g->want, TRUSTED), &at);
+        if (r == 0)
+                r = epp_buf_append(&g->part, epp_slice(in->p, take));
         if (r < 0)
                 return r;
         in->p += take, in->n -= take;

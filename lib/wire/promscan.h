@@ -20,6 +20,8 @@ struct epp_promscan {
         struct epp_slice names[EPP_PROM_FAMILIES_MAX];
         unsigned n_names;
         bool first[256];        /* bytes a line worth a look can begin with */
+        size_t common;          /* bytes that all names begin with, ... */
+        bool next[256];         /* ... and those that can follow */
         epp_prom_sample_fn fn;
         void *arg;
         struct epp_buf carry;   /* the line that is not complete yet */

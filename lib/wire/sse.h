@@ -20,4 +20,9 @@ void epp_sse_feed(struct epp_sse *s, struct epp_slice in);
 /* The end of the body: a last event without its blank line counts too. */
 void epp_sse_end(struct epp_sse *s);
 
+/* Where from <i> on in <n> bytes the next carriage return, or quote with u, e or m behind it,
+ * stands; <n> without one. And the same byte by byte, to compare with. */
+size_t epp_sse_suspect(const char *p, size_t n, size_t i);
+size_t epp_sse_suspect_twin(const char *p, size_t n, size_t i);
+
 #endif

@@ -16,3 +16,21 @@ bench-kube: all load
 bench-decisions: all load
 	@sh test/bench/decisions.sh
 .PHONY: bench-decisions
+# What eppd is compared with: the least that a server on the same libraries costs.
+$(B)/test/bench/floor: $(B)/test/bench/floor.o $(B)/lib/base/base.o
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS)
+all: $(B)/test/bench/floor
+-include $(B)/test/bench/floor.d
+# Model servers' pages, and single parts.
+$(B)/test/bench/pages: $(B)/test/bench/pages.o $(B)/lib/base/base.o
+	$(CC) $(LDFLAGS_ALL) -o $@ $^
+$(B)/test/bench/micro: $(B)/test/bench/micro.o $(B)/libeppd.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) -lm
+all: $(B)/test/bench/pages $(B)/test/bench/micro
+-include $(B)/test/bench/pages.d $(B)/test/bench/micro.d
+# What eppd costs against the floor; minutes, and not part of check.
+bench: all
+	@sh test/bench/bench.sh
+bench-quick: all
+	@QUICK=1 sh test/bench/bench.sh
+.PHONY: bench bench-quick

@@ -5,7 +5,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "serve/h2.h"
-#include "wire/extproc.h"
+#include "wire/extanswer.h"
 
 struct envoy {
         struct epp_h2 *h2;       /* the server under test; NULL when it closed the connection */

@@ -150,46 +150,4 @@ START_TEST(deep)
 }
 END_TEST
 
-START_TEST(answers)
-{
-        static const unsigned char expect[] = {
-                0x0a, 0x12, 0x0a, 0x10, 0x12, 0x0c, 0x0a, 0x0a, 0x0a, 0x06, 0x0a, 0x01,
-                0x68, 0x1a, 0x01, 0x76, 0x18, 0x02, 0x28, 0x01, 0x42, 0x13, 0x0a, 0x11,
-                0x0a, 0x01, 0x6e, 0x12, 0x0c, 0x2a, 0x0a, 0x0a, 0x08, 0x0a, 0x01, 0x6b,
-                0x12, 0x03, 0x1a, 0x01, 0x65,
-        };
-        struct epp_ext_pair set = { EPP_SLICE("h"), EPP_SLICE("v") };
-        struct epp_ext_out o = { .set = &set, .n_set = 1, .clear_route_cache = true,
-                .ns = EPP_SLICE("n"), .key = EPP_SLICE("k"), .endpoint = EPP_SLICE("e") };
-        struct epp_buf out = { 0 };
-
-        ck_assert_int_eq(epp_ext_put(&out, EPP_EXT_REQUEST_HEADERS, &o), 0);
-        ck_assert(epp_slice_eq(bytes(&out), epp_slice(expect, sizeof(expect))));
-        epp_buf_fini(&out);
-        ck_assert_int_eq(epp_ext_put(&out, EPP_EXT_RESPONSE_TRAILERS, &(struct epp_ext_out){ 0 }),
-                0);
-        ck_assert(epp_slice_eq(bytes(&out), EPP_SLICE("\x32\x00")));
-        epp_buf_fini(&out);
-        ck_assert_int_eq(epp_ext_put_immediate(&out, 404, EPP_SLICE("no"), NULL, 0), 0);
-        ck_assert(epp_slice_eq(bytes(&out), EPP_SLICE("\x3a\x09\x0a\x03\x08\x94\x03\x1a\x02no")));
-        epp_buf_fini(&out);
-}
-END_TEST
-
-START_TEST(chunk_heads)
-{
-        static const size_t sizes[] = { 0, 1, 100, 127, 128, 16383, 16384, 62000 };
-        char head[EPP_EXT_CHUNK_HEAD];
-
-        ck_assert_uint_eq(epp_ext_chunk_head(head, EPP_EXT_RESPONSE_BODY, 2, true), 12);
-        ck_assert(memcmp(head, "\x22\x0c\x0a\x0a\x1a\x08\x1a\x06\x10\x01\x0a\x02", 12) == 0);
-        for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
-                size_t n = epp_ext_chunk_head(head, EPP_EXT_REQUEST_BODY, sizes[i], i & 1);
-
-                ck_assert_uint_le(n, EPP_EXT_CHUNK_HEAD);
-                ck_assert_int_eq(head[0], 0x1a);
-        }
-}
-END_TEST
-
-UNIT_MAIN("extproc", parses, headers, hints, deep, answers, chunk_heads)
+UNIT_MAIN("extproc", parses, headers, hints, deep)

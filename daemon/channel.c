@@ -1,0 +1,286 @@
+/* channel.c - see channel.h. */
+#include "daemon/channel.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+
+/* One read of the socket; what is more waits for the next turn, behind the other sockets. */
+#define READ_SIZE (128u << 10)
+/* What is put is gathered up to so much before it is sent. */
+#define SEND_SIZE (256u << 10)
+
+struct channel {
+        struct event *in, *out;
+        SSL *ssl;
+        const struct channel_ops *ops;
+        void *ctx;
+        size_t gathered;       /* bytes put in this callback, in <outgoing> */
+        struct epp_buf unsent; /* what the kernel did not take */
+        size_t budget;   /* bytes that may still be read in this turn */
+        bool open;       /* the handshake is over */
+        bool listens, waits; /* in, out are armed */
+        int fd;
+};
+
+/* Of one loop, one thread: used up before the callback ends, so channels share them and an idle
+ * connection holds no buffer. */
+static char room[READ_SIZE], outgoing[SEND_SIZE];
+
+enum { BROKEN = -3, WANTS_WRITE = -2, WANTS_READ = -1, ENDED = 0 };
+
+/* What a TLS call that failed wants. */
+static int
+tls_wants(struct channel *c, int r)
+{
+        switch (SSL_get_error(c->ssl, r)) {
+        case SSL_ERROR_WANT_READ:
+                return WANTS_READ;
+        case SSL_ERROR_WANT_WRITE:
+                return WANTS_WRITE;
+        case SSL_ERROR_ZERO_RETURN:
+                return ENDED;
+        default:
+                return BROKEN;
+        }
+}
+
+static int
+receive(struct channel *c)
+{
+        ssize_t r;
+
+        if (c->ssl) {
+                ERR_clear_error();
+                r = SSL_read(c->ssl, room, sizeof(room));
+                return r > 0 ? (int)r : tls_wants(c, (int)r);
+        }
+        r = recv(c->fd, room, sizeof(room), 0);
+        if (r >= 0)
+                return (int)r;
+        return errno == EAGAIN || errno == EINTR ? WANTS_READ : BROKEN;
+}
+
+static int
+transmit(struct channel *c, struct epp_slice s)
+{
+        ssize_t r;
+
+        if (c->ssl) {
+                ERR_clear_error();
+                r = SSL_write(c->ssl, s.p, (int)s.n);
+                r = r > 0 ? r : tls_wants(c, (int)r);
+                return r == ENDED ? BROKEN : (int)r;
+        }
+        r = send(c->fd, s.p, s.n, MSG_NOSIGNAL);
+        if (r >= 0)
+                return (int)r;
+        return errno == EAGAIN || errno == EINTR ? WANTS_WRITE : BROKEN;
+}
+
+/* The limit of the handshake hangs on the read event; from here on a peer may be silent. */
+static void
+note_open(struct channel *c)
+{
+        if (c->open || !SSL_is_init_finished(c->ssl))
+                return;
+        c->open = true;
+        event_remove_timer(c->in);
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *user)
+{
+        struct channel *c = user;
+
+        (void)fd;
+        if (what & EV_TIMEOUT) {
+                c->ops->lost(c->ctx);
+                return;
+        }
+        c->budget = sizeof(room);
+        c->ops->readable(c->ctx);
+}
+
+/* A plain socket is asked once: what is left makes it readable again. A record of TLS has 16 KiB at
+ * most, so there it is several times; what OpenSSL then still holds makes no socket readable. */
+int
+channel_read(struct channel *c, struct epp_slice *ret)
+{
+        int r;
+
+        if (c->budget == 0)
+                return 0;
+        r = receive(c);
+        if (c->ssl)
+                note_open(c);
+        if (r == WANTS_WRITE && !c->waits) /* a handshake that the socket has no room for */
+                c->waits = event_add(c->out, NULL) == 0;
+        if (r == WANTS_READ || r == WANTS_WRITE)
+                return 0;
+        if (r <= 0)
+                return -1;
+        c->budget = c->ssl ? c->budget - EPP_MIN(c->budget, (size_t)r) : 0;
+        if (c->budget == 0 && c->ssl && SSL_pending(c->ssl))
+                event_active(c->in, EV_READ, 0);
+        *ret = epp_slice(room, (size_t)r);
+        return 1;
+}
+
+/* Sends <s>; returns how much went, or BROKEN. The socket is waited for when it is full. */
+static ssize_t
+push(struct channel *c, struct epp_slice s)
+{
+        size_t sent = 0;
+        int r = 0;
+
+        while (!c->waits && c->open && sent < s.n) {
+                r = transmit(c, epp_slice(s.p + sent, s.n - sent));
+                if (r == BROKEN)
+                        return BROKEN;
+                if (r == WANTS_READ)
+                        break; /* the next read goes on */
+                if (r == WANTS_WRITE) {
+                        if (event_add(c->out, NULL) < 0)
+                                return BROKEN;
+                        c->waits = true;
+                        break;
+                }
+                sent += (size_t)r;
+        }
+        return (ssize_t)sent;
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *user)
+{
+        struct channel *c = user;
+
+        (void)fd, (void)what;
+        c->waits = false;
+        if (!c->open) {
+                on_readable(fd, EV_READ, c);
+                return;
+        }
+        if (!channel_flush(c))
+                c->ops->lost(c->ctx);
+        else if (channel_unsent(c) == 0)
+                c->ops->drained(c->ctx);
+}
+
+struct channel *
+channel_new(struct event_base *base, int fd, SSL *ssl, unsigned handshake_s,
+        const struct channel_ops *ops, void *ctx)
+{
+        struct timeval limit = { handshake_s, 0 };
+        struct channel *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return NULL;
+        *c = (struct channel){ .fd = fd, .ssl = ssl, .ops = ops, .ctx = ctx, .open = !ssl,
+                .listens = true };
+        c->in = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, c);
+        c->out = event_new(base, fd, EV_WRITE, on_writable, c);
+        if (!c->in || !c->out || event_add(c->in, ssl ? &limit : NULL) < 0 ||
+                (ssl && SSL_set_fd(ssl, fd) != 1)) {
+                if (c->in)
+                        event_free(c->in);
+                if (c->out)
+                        event_free(c->out);
+                free(c);
+                return NULL;
+        }
+        if (ssl) {
+                SSL_set_accept_state(ssl);
+                SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
+                        SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+        }
+        return c;
+}
+
+void
+channel_free(struct channel *c)
+{
+        if (!c)
+                return;
+        event_free(c->in);
+        event_free(c->out);
+        if (c->ssl && c->open)
+                (void)SSL_shutdown(c->ssl);
+        ERR_clear_error();
+        SSL_free(c->ssl);
+        close(c->fd);
+        epp_buf_fini(&c->unsent);
+        free(c);
+}
+
+bool
+channel_open(const struct channel *c)
+{
+        return c->open;
+}
+
+size_t
+channel_unsent(const struct channel *c)
+{
+        return c->gathered + epp_buf_len(&c->unsent);
+}
+
+/* Sends what was gathered; the rest moves to <unsent>. */
+static bool
+empty_outgoing(struct channel *c)
+{
+        size_t n = c->gathered;
+        ssize_t sent = push(c, epp_slice(outgoing, n));
+
+        c->gathered = 0;
+        if (sent < 0)
+                return false;
+        return (size_t)sent == n ||
+               epp_buf_append(&c->unsent, epp_slice(outgoing + sent, n - (size_t)sent)) == 0;
+}
+
+bool
+channel_put(struct channel *c, struct epp_slice s)
+{
+        if (c->gathered + s.n > sizeof(outgoing) && !empty_outgoing(c))
+                return false;
+        if (epp_buf_len(&c->unsent) || s.n > sizeof(outgoing))
+                return epp_buf_append(&c->unsent, s) == 0;
+        memcpy(outgoing + c->gathered, s.p, s.n);
+        c->gathered += s.n;
+        return true;
+}
+
+bool
+channel_flush(struct channel *c)
+{
+        ssize_t sent;
+
+        if (c->gathered)
+                return empty_outgoing(c);
+        sent = push(c, epp_buf_slice(&c->unsent));
+        if (sent < 0)
+                return false;
+        epp_buf_drain(&c->unsent, (size_t)sent);
+        if (epp_buf_len(&c->unsent) == 0)
+                epp_buf_fini(&c->unsent);
+        return true;
+}
+
+void
+channel_listen(struct channel *c, bool on)
+{
+        if (c->listens == on || !c->open)
+                return;
+        c->listens = on;
+        if (on)
+                event_add(c->in, NULL);
+        else
+                event_del(c->in);
+}
