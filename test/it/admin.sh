@@ -105,7 +105,7 @@ check "a slow reader that goes on gets all of it" sleepy
 many_readers() {
         for i in $(seq 50); do curl -s -m 60 "$page" >"$dir/reader.$i" & done
         # not for the sip
-        for i in $(seq 50); do until_ok 20 grep -q '^eppd_metrics_auth_total{result="error"}' "$dir/reader.$i" || return 1; done
+        for i in $(seq 50); do until_ok 60 grep -q '^eppd_metrics_auth_total{result="error"}' "$dir/reader.$i" || return 1; done
 }
 check "50 readers at once get all of it" many_readers
 check "health is answered beside them" same 200 "$(code_of "http://127.0.0.1:$admin/healthz")"
