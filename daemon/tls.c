@@ -240,6 +240,7 @@ SSL_CTX *
 tls_context_new(const struct tls_config *cfg, char *err, size_t err_size)
 {
         SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+        char why[256];
         bool ok;
 
         if (!ctx) {
@@ -254,8 +255,10 @@ tls_context_new(const struct tls_config *cfg, char *err, size_t err_size)
         ok = cfg->dir ? use_files(ctx, cfg->dir, err, err_size) : use_self_signed(ctx);
         if (!ok && !cfg->dir)
                 say(err, err_size, "cannot make a self-signed certificate", "");
-        if (ok && (!cfg->client_ca || ask_clients(ctx, cfg->client_ca, err, err_size)))
+        if (ok && (!cfg->client_ca || ask_clients(ctx, cfg->client_ca, why, sizeof(why))))
                 return ctx;
+        if (ok)
+                snprintf(err, err_size, "the clients' CA: %s", why);
         SSL_CTX_free(ctx);
         return NULL;
 }

@@ -237,10 +237,10 @@ mkdir "$dir/cert" && cp "$dir/server.crt" "$dir/cert/tls.crt" && cp "$dir/server
 check "a client CA without a certificate" refused '--metrics-client-ca-file needs --metrics-cert-dir' $one \
         --metrics-client-ca-file="$dir/ca.crt"
 check "a certificate that is not there" refused \
-        '--metrics-cert-dir: cannot use certificate /nowhere/tls.crt: No such file' $one --metrics-cert-dir=/nowhere
-check "a client CA that is not there" refused "cannot use the clients' CA /nowhere: No such file" $one \
+        '--metrics-cert-dir: /nowhere is no directory' $one --metrics-cert-dir=/nowhere
+check "a client CA that is not there" refused "the clients' CA: cannot read /nowhere: No such file" $one \
         --metrics-cert-dir="$dir/cert" --metrics-client-ca-file=/nowhere
-check "a client CA that is none" refused "cannot use the clients' CA $dir/server.key" $one \
+check "a client CA that is none" refused "the clients' CA: no certificate in PEM form in $dir/server.key" $one \
         --metrics-cert-dir="$dir/cert" --metrics-client-ca-file="$dir/server.key"
 check "eppd serves TLS" start_eppd --endpoints-file="$dir/endpoints.yaml" --refresh-metrics-interval=1h \
         --metrics-cert-dir="$dir/cert"
