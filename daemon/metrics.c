@@ -343,7 +343,7 @@ put_sample(struct page *g, struct text *t, const struct stat_row *r)
         const struct epp_hist *h = r->hist ? r->hist(&g->at) : NULL;
         double v = r->value ? r->value(&g->at) : NAN;
 
-        if (h && epp_hist_count(h))
+        if (h && h->bounds && epp_hist_count(h))
                 put_hist(g, t, r, h);
         else if (!isnan(v))
                 put_value(g, t, r, v);

@@ -67,7 +67,7 @@ struct stat_row {
         enum stat_generation generation;
         const char *name, *type, *help;
         const struct stat_labels *labels;
-        /* One of them. NAN, NULL and empty histograms are no sample. */
+        /* One of them. NAN, NULL and histograms that are empty or not set up are no sample. */
         double (*value)(const struct stat_at *at);
         const struct epp_hist *(*hist)(const struct stat_at *at);
 };
