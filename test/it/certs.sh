@@ -177,7 +177,8 @@ check "is resumed" same Reused "$(mutual first -sess_in)"
 swapped "$dir/secret" two
 check "swapped: the second certificate" until_ok 2 presents two
 printf 'nonsense\n' >"$dir/clients/ca.new" && mv "$dir/clients/ca.new" "$dir/clients/ca.crt"
-named() { grep -qF "bad_certificate flag=--metrics-cert-dir kept=\"the old one\" why=\"the clients' CA: no certificate in PEM form in $dir/clients/ca.crt" "$dir/eppd.log"; }
+ca_why="the clients' CA: no certificate in PEM form in $dir/clients/ca.crt"
+named() { grep -qF "bad_certificate flag=--metrics-cert-dir kept=\"the old one\" why=\"$ca_why" "$dir/eppd.log"; }
 check "a CA that is none is named" until_ok 2 named
 check "the old one stays" admitted '200 000 000'
 cat "$dir/first/tls.crt" "$dir/second/tls.crt" >"$dir/clients/ca.new" && mv "$dir/clients/ca.new" "$dir/clients/ca.crt"

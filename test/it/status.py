@@ -284,6 +284,9 @@ def shots(browser, url, folder):
             at = tab.run("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
             if at[0] > width:
                 wide.append(f"{name}: {at[0]}")
+            thin = tab.run("""[...document.querySelectorAll(':is(thead, tbody) :is(th, td)')].filter(e =>
+                e.getClientRects().length && e.clientWidth < 18).map(e => e.textContent)""")
+            wide += [f"{name}: no room for {t!r}" for t in thin]
             paints.add(tab.run("getComputedStyle(document.body).backgroundColor"))
             boxes = "JSON.stringify([...document.querySelectorAll('h2, thead th')].map(e => [e.offsetLeft, e.offsetWidth]))"
             before = tab.run(boxes)

@@ -125,6 +125,7 @@ elif ! timeout 100 python3 test/it/status.py "$chromium" "$dir" "$(page)" try >"
         skip "Chromium does not run here: the page in a browser"
         tail -n 3 "$dir/try" "$dir/chromium.err" | sed 's/^/# /'
 else
+        runs=yes
         browser still
         stream --rate 20 --duration 190 --model plain >"$dir/load" 2>&1 &
         load_pid=$!
@@ -167,6 +168,7 @@ not_ready() { # says why
 }
 check "watch, lease, and no decisions" watching
 check "the page of that" sh -c "curl -s '$(page)' | grep -q '<th scope=row class=\"text\">pods</th>'"
+[ -z "${runs:-}" ] || browser shots
 check "eppd ends well" stop "$eppd_pid"
 check "not ready, and why" not_ready
 finish
