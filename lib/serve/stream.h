@@ -75,8 +75,11 @@ struct epp_stream_stats {
 struct epp_stream_timing {
         uint64_t (*clock_ns)(void); /* of the clock that every `now` is read from */
         uint64_t mark_ns;           /* when it was read last */
+        epp_us turn;                /* `now` of the last message, ... */
+        unsigned pending;           /* and messages of that turn since the clock was read */
         EPP_HIST(request, RQP);     /* from the begin until the request was handled or refused */
-        EPP_HIST(response, RSP);    /* streamed: all handling of its messages; else: its length */
+        EPP_HIST(response, RSP);    /* streamed: the handling of its messages, as far as a fourth of
+                                     * them tells; else: from its headers to its end */
         EPP_HIST(stream, STR);      /* from begin to end */
 };
 void epp_stream_timing_init(struct epp_stream_timing *t, uint64_t (*clock_ns)(void));
