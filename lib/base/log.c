@@ -43,6 +43,18 @@ put(struct line *l, const char *p, size_t n)
         l->n += n;
 }
 
+/* How many bytes of <s> stand for themselves in any line. */
+static size_t
+plain_run(struct epp_slice s)
+{
+        size_t n = 0;
+
+        while (n < s.n && (signed char)s.p[n] > ' ' && s.p[n] != '"' && s.p[n] != '=' &&
+                s.p[n] != '\\' && s.p[n] != 0x7f)
+                n++;
+        return n;
+}
+
 /* Quotes and escapes so that one event stays one line of UTF-8, whatever the text; cut where the
  * line ends. */
 static void
@@ -52,6 +64,11 @@ add_quoted(struct line *l, struct epp_slice s)
         for (size_t i = 0, len; i < s.n && room(l) > 8; i += len) {
                 unsigned char c = (unsigned char)s.p[i];
 
+                len = plain_run(epp_slice(s.p + i, EPP_MIN(s.n - i, room(l) - 8)));
+                if (len) {
+                        put(l, s.p + i, len);
+                        continue;
+                }
                 len = epp_utf8_len(s.p + i, s.n - i);
                 if (c == '"' || c == '\\')
                         put(l, "\\", 1);
@@ -63,18 +80,6 @@ add_quoted(struct line *l, struct epp_slice s)
                         len = 1, put(l, "\\ufffd", 6);
         }
         put(l, "\"", 1);
-}
-
-static bool
-plain(struct epp_slice s)
-{
-        for (size_t i = 0; i < s.n; i++) {
-                unsigned char c = (unsigned char)s.p[i];
-
-                if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c >= 0x7f)
-                        return false;
-        }
-        return s.n > 0;
 }
 
 /* Decimal digits; <point> of them are behind a point. */
@@ -109,7 +114,7 @@ add_field(struct line *l, bool json, const struct epp_log_field *f)
         put(l, json ? "\":" : "=", json ? 2 : 1);
         if (f->kind != EPP_LOG_TEXT)
                 add_number(l, f->number, f->kind == EPP_LOG_MILLI ? 3 : 0);
-        else if (!json && plain(f->text))
+        else if (!json && f->text.n && plain_run(f->text) == f->text.n)
                 put(l, f->text.p, EPP_MIN(f->text.n, (size_t)1024));
         else
                 add_quoted(l, f->text);
