@@ -273,14 +273,18 @@ channel_flush(struct channel *c)
         return true;
 }
 
+/* What OpenSSL holds already makes no socket readable. */
 void
 channel_listen(struct channel *c, bool on)
 {
         if (c->listens == on || !c->open)
                 return;
         c->listens = on;
-        if (on)
-                event_add(c->in, NULL);
-        else
+        if (!on) {
                 event_del(c->in);
+                return;
+        }
+        event_add(c->in, NULL);
+        if (c->ssl && SSL_pending(c->ssl))
+                event_active(c->in, EV_READ, 0);
 }

@@ -24,7 +24,7 @@ epp_slab_give(struct epp_slab *s, void *p)
 {
         if (!p)
                 return;
-        if (!s || s->n >= KEPT) {
+        if (!s || s->n + 1 > KEPT) {
                 free(p);
                 return;
         }
