@@ -72,8 +72,11 @@ on_line(void *ctx, enum epp_log_level level, struct epp_slice line)
 
         (void)level;
         if (a->n + line.n > WAIT_MAX) {
+                if (a->untold++ == 0)
+                        epp_log(a->log, EPP_LOG_WARN, "access_log_full", LOG_T("file", a->path),
+                                LOG_T("why", "nobody reads it, or the disk is slow: lines are "
+                                             "dropped and counted"));
                 a->stats->lost++;
-                a->untold++;
                 return;
         }
         memcpy(a->wait + a->n, line.p, line.n);

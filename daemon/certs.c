@@ -41,10 +41,26 @@ swap(struct certs *c, SSL_CTX *tls)
 }
 
 static void
+tell(const struct certs *c)
+{
+        const char *wrong = tls_untimely(c->tls);
+        char expires[32];
+
+        tls_expires(c->tls, expires);
+        if (wrong)
+                epp_log(c->cfg.log, EPP_LOG_WARN, "certificate", LOG_T("flag", c->cfg.flag),
+                        LOG_T("dir", c->cfg.tls.dir), LOG_T("expires", expires),
+                        LOG_T("why", wrong));
+        else
+                epp_log(c->cfg.log, EPP_LOG_INFO, "certificate", LOG_T("flag", c->cfg.flag),
+                        LOG_T("dir", c->cfg.tls.dir), LOG_T("expires", expires));
+}
+
+static void
 read_again(void *ctx)
 {
         struct certs *c = ctx;
-        char why[512], expires[32];
+        char why[512];
         SSL_CTX *tls = tls_context_new(&c->cfg.tls, why, sizeof(why));
 
         c->cfg.stats->reads++;
@@ -55,9 +71,7 @@ read_again(void *ctx)
                 return;
         }
         swap(c, tls);
-        tls_expires(tls, expires);
-        epp_log(c->cfg.log, EPP_LOG_INFO, "certificate", LOG_T("flag", c->cfg.flag),
-                LOG_T("dir", c->cfg.tls.dir), LOG_T("expires", expires));
+        tell(c);
 }
 
 int
@@ -85,6 +99,8 @@ certs_new(struct event_base *base, const struct certs_config *cfg, struct certs 
                 certs_free(c);
                 return -1;
         }
+        if (cfg->tls.dir)
+                tell(c);
         *ret = c;
         return 0;
 }

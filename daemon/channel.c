@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "daemon/loop.h"
 
 /* One read of the socket; what is more waits for the next turn, behind the other sockets. */
 #define READ_SIZE (128u << 10)
@@ -24,6 +25,7 @@ struct channel {
         struct epp_buf unsent; /* what the kernel did not take */
         size_t budget;   /* bytes that may still be read in this turn */
         bool open;       /* the handshake is over */
+        epp_us deadline; /* of the handshake */
         bool listens, waits; /* in, out are armed */
         int fd;
 };
@@ -99,7 +101,8 @@ on_readable(evutil_socket_t fd, short what, void *user)
         struct channel *c = user;
 
         (void)fd;
-        if (what & EV_TIMEOUT) {
+        /* Each byte would put the event's own limit off: it is for those who say nothing. */
+        if ((what & EV_TIMEOUT) || (!c->open && loop_now(NULL) >= c->deadline)) {
                 c->ops->lost(c->ctx);
                 return;
         }
@@ -183,7 +186,8 @@ channel_new(struct event_base *base, int fd, SSL *ssl, unsigned handshake_s,
         if (!c)
                 return NULL;
         *c = (struct channel){ .fd = fd, .ssl = ssl, .ops = ops, .ctx = ctx, .open = !ssl,
-                .listens = true };
+                .listens = true,
+                .deadline = loop_now(NULL) + (epp_us)handshake_s * 1000000 };
         c->in = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, c);
         c->out = event_new(base, fd, EV_WRITE, on_writable, c);
         if (!c->in || !c->out || event_add(c->in, ssl ? &limit : NULL) < 0 ||
@@ -284,7 +288,7 @@ channel_listen(struct channel *c, bool on)
                 event_del(c->in);
                 return;
         }
-        event_add(c->in, NULL);
+        c->listens = event_add(c->in, NULL) == 0; /* else the next turn tries again */
         if (c->ssl && SSL_pending(c->ssl))
                 event_active(c->in, EV_READ, 0);
 }

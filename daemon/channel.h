@@ -1,5 +1,6 @@
 /* channel.h - a connected socket, plain or under TLS. What is put is sent at the end of the turn
- * with one call, straight to the socket: only what the kernel does not take is kept and waited for.
+ * with one call (under TLS one for each record of 16 KiB), straight to the socket: only what the
+ * kernel does not take is kept and waited for.
  * (libevent's bufferevent arms and disarms EPOLLOUT around each write: two system calls and a turn
  * of the loop more for each; measured, see man/notes/sockets.)
  * Knows: libevent, OpenSSL. Does not know: what the bytes mean. */

@@ -20,13 +20,16 @@ static struct {
 static void
 write_line(void *ctx, enum epp_log_level level, struct epp_slice line)
 {
-        uint64_t lost = logs.out.lost - logs.told;
+        uint64_t lost = logs.out.lost - logs.told, before;
 
         (void)ctx, (void)level;
         if (!sink_put(&logs.out, line) || !lost)
                 return;
-        logs.told += lost;
+        before = logs.out.lost;
+        logs.told += lost; /* first: the line comes here, too */
         epp_log(logs.log, EPP_LOG_WARN, "lines_lost", LOG_N("lines", lost));
+        if (logs.out.lost > before)
+                logs.told -= lost; /* it was lost itself */
 }
 
 static epp_wall

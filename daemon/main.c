@@ -74,6 +74,7 @@ struct eppd {
         epp_us drain_until; /* 0: not draining */
         epp_us end_until;   /* 0: streams may still run */
         epp_us quiet_since; /* when draining: no stream since */
+        uint64_t drain_begun; /* streams begun, at the last look */
 };
 
 /* Closed ones are opened: else the first socket gets number 2, and the log for its peer. */
@@ -424,8 +425,9 @@ on_drain(evutil_socket_t fd, short what, void *user)
         uint64_t streams = d->stream_stats.begun - d->stream_stats.ended;
 
         (void)fd, (void)what;
-        if (streams)
+        if (streams || d->stream_stats.begun != d->drain_begun) /* short ones, too */
                 d->quiet_since = now;
+        d->drain_begun = d->stream_stats.begun;
         if (!d->end_until &&
                 (now - d->quiet_since >= DRAIN_QUIET_US || now >= d->drain_until)) {
                 if (streams)

@@ -192,13 +192,6 @@ average(const struct epp_pool *pool, int which, double *ret_mean, double *ret_sp
         return (size_t)n;
 }
 
-static struct epp_slice
-pool_name(const struct pages *p)
-{
-        if (*p->opt->pool_name || !p->files)
-                return epp_slice_str(p->opt->pool_name);
-        return epp_slice_str(sources_pool(p->files));
-}
 
 static void
 gather(struct stat_facts *f, struct metrics *m, const struct pages *p)
@@ -216,7 +209,7 @@ gather(struct stat_facts *f, struct metrics *m, const struct pages *p)
         }
         process_read(&f->process);
         f->start = m->start;
-        f->pool = pool_name(p);
+        f->pool = pages_pool(p);
         f->render_seconds = m->render_seconds;
         f->page_bytes = m->page_bytes;
         f->fairness = p->opt->metrics_fairness;

@@ -6,6 +6,14 @@
 #include "daemon/status.h"
 #include "daemon/text.h"
 
+struct epp_slice
+pages_pool(const struct pages *p)
+{
+        if (*p->opt->pool_name || !p->files)
+                return epp_slice_str(p->opt->pool_name);
+        return epp_slice_str(sources_pool(p->files));
+}
+
 static void
 render_health(void *ctx, const struct admin_request *q, struct admin_reply *r)
 {

@@ -43,6 +43,9 @@ struct pages {
         epp_us begun; /* when eppd started */
 };
 
+/* The pool's name: the flag's, or what the objects name; may be empty. */
+struct epp_slice pages_pool(const struct pages *p);
+
 #define PAGES 9
 /* For admin_new, with a struct pages as its context. */
 extern const struct admin_page pages_table[PAGES];

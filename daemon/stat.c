@@ -364,9 +364,7 @@ family_name(const struct stat_at *at)
 static struct epp_slice
 state_name(const struct stat_at *at)
 {
-        static const char *const names[] = { "never", "fresh", "stale", "missing" };
-
-        return one_of(names, at->i);
+        return epp_slice_str(epp_load_state_name((enum epp_load_state)at->i));
 }
 
 static struct epp_slice
@@ -454,10 +452,9 @@ step_kind(const struct stat_at *at)
 static struct epp_slice
 step_name(const struct stat_at *at)
 {
-        static const char *const names[EPP_REFLECT_STATES] = { "sync", "watch", "backoff",
-                "absent", "idle" };
+        enum epp_reflect_state state = (enum epp_reflect_state)(at->i % EPP_REFLECT_STATES);
 
-        return one_of(names, at->i % EPP_REFLECT_STATES);
+        return epp_slice_str(epp_reflector_state_name(state));
 }
 
 static struct epp_slice

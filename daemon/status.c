@@ -200,7 +200,7 @@ watch_errors(const struct row *r)
 static void
 put_pool(struct text *t, bool html, struct row *r)
 {
-        struct value name = value_text(epp_slice_str(r->p->opt->pool_name)),
+        struct value name = value_text(pages_pool(r->p)),
                 ns = value_text(epp_slice_str(r->p->watch ? watch_namespace(r->p->watch)
                                                           : r->p->opt->pool_namespace));
 

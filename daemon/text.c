@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdarg.h>
 
+#include "base/utf8.h"
+
 void
 text_put(struct text *t, struct epp_slice s)
 {
@@ -25,26 +27,6 @@ text_putf(struct text *t, const char *fmt, ...)
                 text_put(t, epp_slice(line, (size_t)n));
 }
 
-/* How many bytes the UTF-8 character at <s> has; 0 when it is none (RFC 3629, table 3-7 of
- * Unicode: no surrogates, nothing above U+10FFFF, no long forms). */
-static size_t
-character(struct epp_slice s)
-{
-        const unsigned char *p = (const unsigned char *)s.p;
-        unsigned char c = p[0], low = 0x80, high = 0xbf;
-        size_t n = c < 0x80 ? 1 : c >= 0xc2 && c <= 0xdf ? 2 : (c & 0xf0) == 0xe0 ? 3
-                : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
-
-        if (n > s.n)
-                return 0;
-        low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : low;
-        high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : high;
-        for (size_t i = 1; i < n; i++, low = 0x80, high = 0xbf)
-                if (p[i] < low || p[i] > high)
-                        return 0;
-        return n;
-}
-
 /* Writes <s> with every byte that <escape> names replaced by what it writes. */
 static void
 put_escaped(struct text *t, struct epp_slice s, bool (*escape)(struct text *t, unsigned char c))
@@ -55,7 +37,7 @@ put_escaped(struct text *t, struct epp_slice s, bool (*escape)(struct text *t, u
                 struct epp_slice before = epp_slice(s.p + from, i - from);
                 unsigned char c = (unsigned char)s.p[i];
 
-                n = character(epp_slice(s.p + i, s.n - i));
+                n = epp_utf8_len(s.p + i, s.n - i);
                 if (n && (n > 1 || !escape(NULL, c)))
                         continue;
                 text_put(t, before);

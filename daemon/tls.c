@@ -287,6 +287,18 @@ tls_expires(const SSL_CTX *ctx, char ret[32])
                 strftime(ret, 32, "%Y-%m-%dT%H:%M:%SZ", &t);
 }
 
+const char *
+tls_untimely(const SSL_CTX *ctx)
+{
+        const X509 *crt = SSL_CTX_get0_certificate(ctx);
+
+        if (crt && X509_cmp_current_time(X509_get0_notBefore(crt)) > 0)
+                return "it is not valid yet";
+        if (crt && X509_cmp_current_time(X509_get0_notAfter(crt)) < 0)
+                return "it has expired";
+        return NULL;
+}
+
 struct bufferevent *
 tls_bufferevent(struct event_base *base, int fd, SSL_CTX *tls)
 {

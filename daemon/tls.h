@@ -24,6 +24,8 @@ SSL_CTX *tls_context_new(const struct tls_config *cfg, char *err, size_t err_siz
 void tls_keep_sessions(SSL_CTX *to, SSL_CTX *from);
 /* When its certificate ends, as "2027-01-31T12:00:00Z". */
 void tls_expires(const SSL_CTX *ctx, char ret[32]);
+/* What is wrong with its time, for people; NULL: it is valid now. */
+const char *tls_untimely(const SSL_CTX *ctx);
 
 /* The server's side of <fd>; it has its own reference to <tls>, NULL: clear text. Owns <fd> and
  * returns it, or NULL: without memory, and <fd> is the caller's. */

@@ -51,7 +51,7 @@ ended(void *ctx, const struct epp_record *r)
         const struct epp_outcome *o = r->outcome;
         const struct epp_log *log = ctx;
         struct fields f = { .n = 0 };
-        bool bad = o->status && (o->status < 200 || o->status > 299);
+        bool bad = epp_status_is_bad(o->status);
 
         begin(&f, r, o->status, bad ? epp_failure_name(EPP_FAIL_MODEL_SERVER) : "");
         field(&f, LOG_N("out_bytes", o->bytes));

@@ -58,12 +58,15 @@ count_tokens(struct epp_cell *c, const struct epp_outcome *o, double all)
                 epp_hist_add(&c->cached_tokens, (double)u->cached);
 }
 
-/* A whole response: latencies are those of requests that were answered. */
+/* A whole response: latencies are those of requests that were answered. Gateways that show none say
+ * nothing of how long it took. */
 static void
 count_response(struct epp_cell *c, const struct epp_outcome *o)
 {
         double all = (double)o->all_us / 1e6, first = (double)o->first_us / 1e6;
 
+        if (!o->begun)
+                return;
         epp_hist_add(&c->duration, all);
         epp_hist_add(&c->response_bytes, (double)o->bytes);
         count_tokens(c, o, all);
@@ -73,18 +76,12 @@ count_response(struct epp_cell *c, const struct epp_outcome *o)
                 epp_hist_add(&c->tpot, (all - first) / (double)(o->usage.completion - 1));
 }
 
-static bool
-is_bad(int status)
-{
-        return status && (status < 200 || status > 299);
-}
-
 static void
 count_end(struct epp_cell *c, const struct epp_outcome *o, bool compat)
 {
         if (o->complete)
                 count_response(c, o);
-        if (compat ? o->said && o->said != 200 : is_bad(o->status) || is_bad(o->said))
+        if (compat ? o->said && o->said != 200 : epp_status_is_bad(o->status) || epp_status_is_bad(o->said))
                 c->failures[EPP_FAIL_MODEL_SERVER]++;
 }
 

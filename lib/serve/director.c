@@ -16,7 +16,8 @@
 /* A routed request that has not ended. */
 struct ticket {
         struct epp_ref ref;
-        struct epp_record record; /* its texts follow the ticket */
+        struct epp_record record; /* its texts follow the ticket, ... */
+        char *moved;              /* ... but those of the endpoint after a retry of the gateway */
 };
 
 static const struct {
@@ -293,6 +294,7 @@ ticket_new(const struct epp_record *r)
         if (!t)
                 return NULL;
         t->record = *r;
+        t->moved = NULL;
         t->record.trace = NULL;
         t->record.text = NULL;
         t->record.rewrite = epp_slice(NULL, 0);
@@ -416,6 +418,20 @@ failed(void *ctx, const struct epp_ask *ask, int http, const char *text)
         tell_decided(ctx, &r);
 }
 
+/* The record names who answered. Without memory it keeps naming who was picked. */
+static void
+rename_endpoint(struct ticket *t, const struct epp_endpoint *e)
+{
+        char *text = malloc(e->name.n + e->addr.n + 1), *at = text;
+
+        if (!text)
+                return;
+        t->record.endpoint = append(&at, e->name);
+        t->record.addr = append(&at, e->addr);
+        free(t->moved);
+        t->moved = text;
+}
+
 /* The request went elsewhere than picked (a retry of the gateway): its count moves along. */
 static void
 served(void *ctx, void *ticket, struct epp_slice endpoint)
@@ -435,6 +451,7 @@ served(void *ctx, void *ticket, struct epp_slice endpoint)
                         from->inflight--;
                 list[i]->inflight++;
                 t->ref = list[i]->ref;
+                rename_endpoint(t, list[i]);
                 d->stats.moved++;
                 return;
         }
@@ -455,12 +472,13 @@ release(void *ctx, void *ticket, const struct epp_outcome *o)
         }
         t->record.outcome = o;
         tell_ended(d, &t->record);
+        free(t->moved);
         free(t);
         if (o->complete)
                 d->stats.complete++;
         else
                 d->stats.aborted++;
-        if (o->status >= 400 || o->usage.error)
+        if (epp_status_is_bad(o->status) || o->usage.error)
                 d->stats.model_errors++;
         d->stats.response_bytes += o->bytes;
         d->stats.prompt_tokens += o->usage.prompt;

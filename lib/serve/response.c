@@ -32,6 +32,7 @@ epp_response_header(struct epp_response *r, struct epp_slice name, struct epp_sl
 void
 epp_response_begin(struct epp_response *r)
 {
+        r->begun = true;
         if (r->encoded)
                 r->kind = EPP_BODY_OPAQUE;
         if (r->kind == EPP_BODY_SSE)
@@ -60,7 +61,7 @@ epp_response_body(struct epp_response *r, struct epp_slice body, epp_us now)
 struct epp_outcome
 epp_response_end(struct epp_response *r, epp_us begun, epp_us now, bool complete)
 {
-        struct epp_outcome o = { .status = r->status, .said = r->said, .complete = complete,
+        struct epp_outcome o = { .status = r->status, .begun = r->begun, .said = r->said, .complete = complete,
                 .streaming = r->kind == EPP_BODY_SSE, .bytes = r->bytes,
                 .first_us = r->first ? r->first - begun : 0, .all_us = now - begun };
 

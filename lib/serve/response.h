@@ -10,6 +10,7 @@
 struct epp_outcome {
         int status;             /* of the response, 0 = none was seen */
         int said;               /* what a header named status says, likewise (CGI) */
+        bool begun;             /* some of the response was shown to us */
         bool complete;          /* the whole response went by */
         bool streaming;         /* server-sent events */
         epp_us first_us,
@@ -18,8 +19,16 @@ struct epp_outcome {
         struct epp_usage usage;
 };
 
+/* A status that was seen and is not 2xx: the model server failed. */
+static inline bool
+epp_status_is_bad(int status)
+{
+        return status && (status < 200 || status > 299);
+}
+
 struct epp_response {
         int status, said;
+        bool begun;             /* something of it was shown */
         bool encoded;           /* gzip or the like: not readable */
         enum { EPP_BODY_OPAQUE, EPP_BODY_JSON, EPP_BODY_SSE } kind;
         epp_us first, last;     /* when the first body byte and the last piece came, 0 = not yet */

@@ -53,7 +53,7 @@ struct epp_reviews {
         struct item *slots[EPP_REVIEW_SLOTS];
         struct waiter waiters[EPP_REVIEW_WAITERS];
         uint64_t requests;
-        int complained; /* the trouble last logged, 0: none, -1: no answer, else HTTP */
+        int complained[KINDS]; /* by kind: the trouble last logged, 0: none, -1: no answer, else HTTP */
 };
 
 static const char *const paths[KINDS] = { "/apis/authentication.k8s.io/v1/tokenreviews",
@@ -333,9 +333,9 @@ complain(struct epp_reviews *r, enum kind kind, int http)
 {
         int what = http ? http : -1;
 
-        if (r->complained == what)
+        if (r->complained[kind] == what)
                 return;
-        r->complained = what;
+        r->complained[kind] = what;
         if (http == 403)
                 epp_log(r->cfg.log, EPP_LOG_WARN, "metrics_auth",
                         LOG_T("why",
@@ -389,7 +389,7 @@ epp_reviews_answer(struct epp_reviews *r, uint64_t request, int http, long retry
         if (!json_is_object(status)) {
                 retry_or_fail(r, it, http, retry_after_s, now);
         } else if (it->kind == TOKEN) {
-                r->complained = 0;
+                r->complained[it->kind] = 0;
                 if (json_is_true(json_object_get(status, "authenticated")))
                         it->user = read_user(json_object_get(status, "user"));
                 become_known(r, it, it->user != NULL,
@@ -398,7 +398,7 @@ epp_reviews_answer(struct epp_reviews *r, uint64_t request, int http, long retry
                 bool may = json_is_true(json_object_get(status, "allowed")) &&
                            !json_is_true(json_object_get(status, "denied"));
 
-                r->complained = 0;
+                r->complained[it->kind] = 0;
                 become_known(r, it, may, now + (may ? GRANTED_US : REFUSED_US), now);
         }
         json_decref(doc);

@@ -2,6 +2,7 @@
 #include "wire/grpc.h"
 
 #define TRUSTED (1u << 20) /* bytes of a message that its prefix alone makes room for */
+
 const char *
 epp_grpc_code_name(size_t code)
 {

@@ -439,7 +439,7 @@ START_TEST(outcomes)
         }
         ck_assert_uint_eq(w.d.stats.complete, 3);
         ck_assert_uint_eq(w.d.stats.aborted, 2);
-        ck_assert_uint_eq(w.d.stats.model_errors, 2);
+        ck_assert_uint_eq(w.d.stats.model_errors, 3); /* 399, 500, and one with 200 */
         ck_assert_uint_eq(w.d.stats.response_bytes, 15);
         ck_assert_uint_eq(w.d.stats.prompt_tokens, 1);
         ck_assert_uint_eq(w.d.stats.completion_tokens, 2);
