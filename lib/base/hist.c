@@ -12,7 +12,7 @@ const struct epp_bounds epp_bounds[EPP_BOUNDS_COUNT] = {
 };
 
 void
-epp_hist_add(struct epp_hist *h, double value)
+epp_hist_add_n(struct epp_hist *h, double value, uint64_t n)
 {
         size_t low = 0, high = h->bounds->n;
 
@@ -26,8 +26,14 @@ epp_hist_add(struct epp_hist *h, double value)
                 else
                         low = mid + 1;
         }
-        h->cell[low]++;
-        h->sum += value;
+        h->cell[low] += n;
+        h->sum += value * (double)n;
+}
+
+void
+epp_hist_add(struct epp_hist *h, double value)
+{
+        epp_hist_add_n(h, value, 1);
 }
 
 uint64_t

@@ -39,6 +39,8 @@ struct epp_hist {
 /* A value in the unit of the bounds (seconds, bytes, tokens). A bound counts what is equal to it,
  * as Prometheus' le does. */
 void epp_hist_add(struct epp_hist *h, double value);
+/* The same, <n> times. */
+void epp_hist_add_n(struct epp_hist *h, double value, uint64_t n);
 uint64_t epp_hist_count(const struct epp_hist *h);
 
 #endif

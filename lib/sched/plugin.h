@@ -9,13 +9,14 @@
 #include "sched/request.h"
 
 struct epp_plugin;
+struct epp_timed;
 struct epp_trace;
 
 struct epp_cycle {
         const struct epp_request *req;
         struct epp_rng *rng;
         struct epp_trace *trace;    /* filled as plugins run; NULL: nobody will read it */
-        uint64_t (*clock_ns)(void); /* monotonic; NULL: plugins are not timed */
+        uint64_t (*clock_ns)(void); /* monotonic; NULL: plugins are not timed this time */
         uint64_t since_ns;          /* with it: when the plugin before ended */
 };
 
@@ -48,7 +49,7 @@ struct epp_plugin {
         const struct epp_plugin_type *type;
         double param[EPP_PARAMS_MAX];
         const struct epp_plugin *current, *on_success, *on_failure;
-        struct epp_hist *spent; /* seconds, of all plugins of its type; NULL: not measured */
+        struct epp_timed *timed; /* of all plugins of its type; NULL: not measured */
 };
 
 /* Runs a filter: the only way to call one, as here is noted how it went. Returns as its filter

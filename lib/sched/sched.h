@@ -38,9 +38,12 @@ struct epp_timing {
         EPP_HIST(cycle, SCH); /* every epp_sched_run, whatever came of it */
         struct epp_timed {
                 const struct epp_plugin_type *type;
-                EPP_HIST(spent, SCH); /* each run of a plugin of this type */
+                unsigned runs;        /* that are not in spent yet */
+                EPP_HIST(spent, SCH); /* runs of plugins of this type; measured in each fifth cycle,
+                                       * where one stands for those since the last */
         } plugin[EPP_TIMED];
         size_t n;
+        uint64_t over_ns; /* when the last cycle ended; 0: not measured */
 };
 /* Begins to measure; <clock_ns> is monotonic. One reading lies between two plugins, so what a cycle
  * does beside them counts with the next one. */

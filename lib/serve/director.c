@@ -353,6 +353,7 @@ choose(struct epp_director *d, const struct epp_ask *ask, struct epp_request *re
 {
         struct epp_endpoint **room, *chosen;
         size_t n;
+        int left;
 
         if (!d->ready) {
                 refuse(d, v, EPP_FAIL_UNAVAILABLE, "the pool has not been read yet");
@@ -371,7 +372,9 @@ choose(struct epp_director *d, const struct epp_ask *ask, struct epp_request *re
         r->scheduled = true;
         if (traced(d, ask))
                 r->trace = trace;
-        if (epp_sched_trace(d->sched, req, n, r->trace ? trace : NULL, &chosen) < 0) {
+        left = epp_sched_trace(d->sched, req, n, r->trace ? trace : NULL, &chosen);
+        v->done_ns = epp_sched_timing(d->sched)->over_ns;
+        if (left < 0) {
                 refuse(d, v, EPP_FAIL_EXHAUSTED, "system saturated, non-critical request dropped");
                 return NULL;
         }

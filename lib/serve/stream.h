@@ -36,6 +36,8 @@ struct epp_verdict {
         bool rename;            /* every model value in the body becomes <model> */
         struct epp_slice model; /* used before anything else is asked of the decider */
         char request_id[37];    /* sent on as x-request-id when not empty */
+        uint64_t done_ns;       /* when it was decided, by the clock of epp_stream_timing; 0: that
+                                 * was not measured, as it took next to nothing */
         char *explanation;      /* printable ASCII, from malloc, the asker's to free; or NULL */
 };
 
@@ -77,9 +79,9 @@ struct epp_stream_timing {
         uint64_t mark_ns;           /* when it was read last */
         epp_us turn;                /* `now` of the last message, ... */
         unsigned pending;           /* and messages of that turn since the clock was read */
-        EPP_HIST(request, RQP);     /* from the begin until the request was handled or refused */
-        EPP_HIST(response, RSP);    /* streamed: the handling of its messages, as far as a fourth of
-                                     * them tells; else: from its headers to its end */
+        EPP_HIST(request, RQP);     /* from the begin until the request was decided or refused */
+        EPP_HIST(response, RSP);    /* streamed: the handling of its messages, as far as an eighth
+                                     * of them tells; else: from its headers to its end */
         EPP_HIST(stream, STR);      /* from begin to end */
 };
 void epp_stream_timing_init(struct epp_stream_timing *t, uint64_t (*clock_ns)(void));

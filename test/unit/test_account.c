@@ -498,6 +498,32 @@ START_TEST(reload)
 }
 END_TEST
 
+static uint64_t clock_at;
+
+static uint64_t
+clock_ns(void)
+{
+        return clock_at += 1000;
+}
+
+/* The verdict says when the cycle ended, be it routed or refused by it. */
+START_TEST(decided_when)
+{
+        ask("m");
+        ck_assert_uint_eq(w.v.done_ns, 0); /* no clock */
+        over(1, true);
+        epp_sched_clock(w.d.sched, clock_ns);
+        ask("m");
+        ck_assert(w.v.done_ns == clock_at && clock_at > 0);
+        over(1, true);
+        epp_pool_find(w.pool, EPP_SLICE("pod-a"))->load.waiting = 1000;
+        ask("cheap");
+        ck_assert(w.v.http == 429 && w.v.done_ns == clock_at);
+        ask(""); /* no cycle */
+        ck_assert(w.v.http == 400 && w.v.done_ns == 0);
+}
+END_TEST
+
 /* Without a series nothing is counted and nothing breaks. */
 START_TEST(no_series)
 {
@@ -518,4 +544,5 @@ START_TEST(no_series)
 END_TEST
 
 UNIT_MAIN_WITH("account", begin, end, json, streaming, few_tokens, aborted, not_shown, refused,
-        without_a_question, model_server_errors, stray, labels, reload, no_series)
+        without_a_question, model_server_errors, stray, labels, reload, decided_when,
+        no_series)

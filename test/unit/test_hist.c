@@ -68,7 +68,11 @@ START_TEST(every_cell)
         ck_assert_uint_eq(o.time.cell[0], 2);
         ck_assert_uint_eq(o.time.cell[10], 2);
         ck_assert_uint_eq(o.guard, 7);
-        ck_assert_uint_eq(epp_hist_count(&o.size), 0);
+        epp_hist_add_n(&o.time, 0.0002, 5);
+        ck_assert_uint_eq(o.time.cell[1], 2 + 5);
+        ck_assert_uint_eq(epp_hist_count(&o.time), 22 + 5);
+        epp_hist_add_n(&o.size, 100, 3);
+        ck_assert(o.size.cell[1] == 3 && o.size.sum == 300);
 }
 END_TEST
 

@@ -382,46 +382,70 @@ clock_ns(void)
         return clock_at += 3000;
 }
 
-/* Every cycle has its time, and so has every plugin in it under its type: together they are the
- * cycle's. A branch has none, and no clock is read where none was given. */
+static void
+run_cycles(struct epp_sched *s, struct epp_endpoint *e, bool critical, int n)
+{
+        struct epp_request req = { .critical = critical };
+        struct epp_endpoint *got;
+
+        while (n--) {
+                *epp_sched_candidates(s, 1) = e;
+                ck_assert_int_eq(epp_sched_run(s, &req, 1, &got), critical ? 0 : EPP_EFULL);
+        }
+}
+
+static const struct epp_hist *
+time_of(const struct epp_sched *s, const struct epp_plugin_type *type)
+{
+        const struct epp_timing *t = epp_sched_timing(s);
+
+        for (size_t i = 0; i < t->n; i++)
+                if (t->plugin[i].type == type)
+                        return &t->plugin[i].spent;
+        return NULL;
+}
+
+static void
+check_time(const struct epp_hist *h, uint64_t count, double us)
+{
+        ck_assert_uint_eq(epp_hist_count(h), count);
+        ck_assert(h->sum > us * 1e-6 - 1e-12 && h->sum < us * 1e-6 + 1e-12);
+}
+
+/* Every cycle has its time; every run of a plugin counts under its type, with what was measured in
+ * each fifth cycle. A branch has none, and no clock is read before one was given. */
 START_TEST(timing)
 {
-        struct epp_request req = { .critical = true };
-        struct epp_endpoint e = { .load = { .at = 1, .waiting = 1000 } }, *got;
-        const struct epp_timing *t;
-        uint64_t runs = 0;
-        double sum = 0;
+        static const struct epp_plugin_type *const path[] = { &epp_filter_criticality,
+                &epp_filter_low_queue, &epp_filter_least_queue, &epp_filter_lora_affinity,
+                &epp_filter_least_kv_cache, &epp_picker_random };
+        struct epp_endpoint e = { .load = { .at = 1, .waiting = 1000 } };
         struct epp_sched *s;
 
+        clock_at = 0;
         ck_assert_int_eq(epp_sched_new(EPP_TREE_V03, &epp_thresholds_default, epp_plugins, 1, &s),
                 0);
-        t = epp_sched_timing(s);
-        for (int i = 0; i < 3; i++) {
-                *epp_sched_candidates(s, 1) = &e;
-                ck_assert_int_eq(epp_sched_run(s, &req, 1, &got), 0);
-                epp_sched_clock(s, clock_ns); /* from the second on */
-        }
-        req.critical = false;
-        *epp_sched_candidates(s, 1) = &e;
-        ck_assert_int_eq(epp_sched_run(s, &req, 1, &got), EPP_EFULL);
-        ck_assert_uint_eq(epp_hist_count(&t->cycle), 3);
-        /* criticality, low queue, least queue, LoRA, KV, picker; criticality, capacity */
-        for (size_t i = 0; i < t->n; i++) {
-                uint64_t n = epp_hist_count(&t->plugin[i].spent);
-
-                ck_assert_ptr_ne(t->plugin[i].type, &epp_filter_decision_tree);
-                ck_assert_uint_eq(n, t->plugin[i].type == &epp_filter_criticality ? 3
-                        : t->plugin[i].type == &epp_filter_capacity ? 1 : 2);
-                for (size_t k = 0; k < i; k++)
-                        ck_assert_ptr_ne(t->plugin[i].type, t->plugin[k].type);
-                runs += n;
-                sum += t->plugin[i].spent.sum;
-        }
-        ck_assert_uint_eq(t->n, 7);
-        ck_assert_uint_eq(runs, 2 * 6 + 2);
-        ck_assert(sum > t->cycle.sum - 1e-12 && sum < t->cycle.sum + 1e-12);
-        ck_assert(sum > 14 * 3e-6 - 1e-12 && sum < 14 * 3e-6 + 1e-12);
-        ck_assert_uint_eq(clock_at, (14 + 3) * 3000);
+        run_cycles(s, &e, true, 3);
+        ck_assert_uint_eq(epp_sched_timing(s)->over_ns, 0);
+        epp_sched_clock(s, clock_ns);
+        run_cycles(s, &e, true, 1);
+        check_time(&epp_sched_timing(s)->cycle, 1, 6 * 3);
+        for (size_t i = 0; i < ARRAY_LEN(path); i++)
+                check_time(time_of(s, path[i]), 1, 3);
+        run_cycles(s, &e, true, 5);
+        check_time(&epp_sched_timing(s)->cycle, 6, 2 * 6 * 3 + 4 * 3);
+        for (size_t i = 0; i < ARRAY_LEN(path); i++)
+                check_time(time_of(s, path[i]), 6, 6 * 3);
+        ck_assert_uint_eq(clock_at, (2 * (1 + 6) + 4 * 2) * 3000);
+        ck_assert_uint_eq(epp_sched_timing(s)->over_ns, clock_at);
+        run_cycles(s, &e, false, 5); /* critical? no: capacity? no: refused */
+        check_time(&epp_sched_timing(s)->cycle, 11, 2 * 6 * 3 + 4 * 3 + 4 * 3 + 2 * 3);
+        check_time(time_of(s, &epp_filter_criticality), 11, 11 * 3);
+        check_time(time_of(s, &epp_filter_capacity), 5, 5 * 3);
+        check_time(time_of(s, &epp_picker_random), 6, 6 * 3);
+        ck_assert_uint_eq(epp_sched_timing(s)->over_ns, clock_at);
+        ck_assert_uint_eq(epp_sched_timing(s)->n, 7);
+        ck_assert_ptr_null(time_of(s, &epp_filter_decision_tree));
         epp_sched_free(s);
 }
 END_TEST
