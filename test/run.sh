@@ -19,6 +19,7 @@ count() {
         fi
 }
 for prog; do
+        began=$(date +%s)
         case $prog in
         *.sh) timeout 900 sh "$prog" >"$log" 2>&1 ;;
         *) timeout 900 "$prog" >"$log" 2>&1 ;;
@@ -31,6 +32,8 @@ for prog; do
         result="$n ok"
         [ "$bad" -eq 0 ] || result="$bad FAILED"
         [ "$out" -eq 0 ] || result="$result, $out SKIPPED"
+        took=$(($(date +%s) - began))
+        [ "$took" -lt 10 ] || result="$result, $took s"
         printf '%-44s %s\n' "$prog${VARIANT:+ ($VARIANT)}" "$result"
         grep -aE '^skip ' "$log"
         [ "$bad" -eq 0 ] || grep -avE ':P:|^ok ' "$log" | tail -n 60

@@ -81,7 +81,8 @@ count_end(struct epp_cell *c, const struct epp_outcome *o, bool compat)
 {
         if (o->complete)
                 count_response(c, o);
-        if (compat ? o->said && o->said != 200 : epp_status_is_bad(o->status) || epp_status_is_bad(o->said))
+        if (compat ? o->said && o->said != 200 : epp_status_is_bad(o->status) ||
+                        epp_status_is_bad(o->said))
                 c->failures[EPP_FAIL_MODEL_SERVER]++;
 }
 

@@ -477,7 +477,9 @@ release(void *ctx, void *ticket, const struct epp_outcome *o)
         tell_ended(d, &t->record);
         free(t->moved);
         free(t);
-        if (o->complete)
+        if (o->complete && !o->begun)
+                d->stats.unseen++;
+        else if (o->complete)
                 d->stats.complete++;
         else
                 d->stats.aborted++;

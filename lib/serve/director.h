@@ -21,7 +21,8 @@ struct epp_director_stats {
         uint64_t refused[EPP_FAIL_COUNT];
         uint64_t unchecked;              /* passed without a look at their model */
         uint64_t model_errors;           /* responses other than 2xx, or with an error in them */
-        uint64_t complete, aborted;      /* routed requests that have ended */
+        uint64_t complete, aborted;      /* routed requests that have ended, ... */
+        uint64_t unseen;                 /* ... and those of gateways that show no response */
         uint64_t moved;                  /* served elsewhere than picked */
         uint64_t response_bytes, prompt_tokens, completion_tokens, cached_tokens;
 };

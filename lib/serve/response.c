@@ -61,8 +61,8 @@ epp_response_body(struct epp_response *r, struct epp_slice body, epp_us now)
 struct epp_outcome
 epp_response_end(struct epp_response *r, epp_us begun, epp_us now, bool complete)
 {
-        struct epp_outcome o = { .status = r->status, .begun = r->begun, .said = r->said, .complete = complete,
-                .streaming = r->kind == EPP_BODY_SSE, .bytes = r->bytes,
+        struct epp_outcome o = { .status = r->status, .begun = r->begun, .said = r->said,
+                .complete = complete, .streaming = r->kind == EPP_BODY_SSE, .bytes = r->bytes,
                 .first_us = r->first ? r->first - begun : 0, .all_us = now - begun };
 
         if (r->kind == EPP_BODY_SSE) {

@@ -53,7 +53,7 @@ struct epp_reviews {
         struct item *slots[EPP_REVIEW_SLOTS];
         struct waiter waiters[EPP_REVIEW_WAITERS];
         uint64_t requests;
-        int complained[KINDS]; /* by kind: the trouble last logged, 0: none, -1: no answer, else HTTP */
+        int complained[KINDS]; /* the trouble last logged, 0: none, -1: no answer, else HTTP */
 };
 
 static const char *const paths[KINDS] = { "/apis/authentication.k8s.io/v1/tokenreviews",

@@ -77,9 +77,9 @@ check "the certificate in its place" cert "no private key in PEM form in $dir/tl
 check "a key that does not fit" cert "the key $dir/tls/tls.key does not fit the certificate $dir/tls/tls.crt" good/tls.crt other/tls.key
 check "a key with a passphrase" cert "the key $dir/tls/tls.key is encrypted: give it without a passphrase" good/tls.crt locked.key
 check "the HTTP port's" refused "--metrics-cert-dir: cannot read $dir/empty/tls.crt: No such file or directory" --metrics-cert-dir="$dir/empty"
-check "its clients' CA" refused "--metrics-cert-dir: no certificate in PEM form in $dir/text" --metrics-cert-dir="$dir/good" \
+check "its clients' CA" refused "--metrics-cert-dir: the clients' CA: no certificate in PEM form in $dir/text" --metrics-cert-dir="$dir/good" \
         --metrics-client-ca-file="$dir/text"
-check "one that is not there" refused "--metrics-cert-dir: cannot read /nowhere: No such file or directory" --metrics-cert-dir="$dir/good" \
+check "one that is not there" refused "--metrics-cert-dir: the clients' CA: cannot read /nowhere: No such file or directory" --metrics-cert-dir="$dir/good" \
         --metrics-client-ca-file=/nowhere
 check "a CA without a certificate" refused '--metrics-client-ca-file needs --metrics-cert-dir' --metrics-client-ca-file="$dir/good/tls.crt"
 mode=000

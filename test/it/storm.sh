@@ -27,7 +27,7 @@ settled() {
         until_ok 20 idle || { idle; return 1; }
         kill -0 "$eppd_pid" &&
                 same "$(metric eppd_requests_total)" "$(($(metric eppd_requests_complete_total) + \
-                        $(metric eppd_requests_aborted_total) + $(sum eppd_request_errors_total)))"
+                        $(metric eppd_requests_aborted_total) + $(metric eppd_requests_unseen_total) + $(sum eppd_request_errors_total)))"
 }
 grew() { # METRIC BY COMMAND...: the command succeeds and the metric has grown by so much
         was=$(metric "$1") key=$1 by=$2

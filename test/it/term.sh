@@ -51,6 +51,19 @@ timed "exit 0 then, after a second without streams" ended 2500 6000
 check "the log says what was waited for" grep -q 'ev=drain signal=15 streams=1' "$dir/eppd.log"
 check "and nothing of a reset" same 0 "$(grep -c ev=drain_timeout "$dir/eppd.log")"
 
+# Short requests keep coming, none of which runs when eppd looks: it stays for them, until its time is over.
+one --drain-timeout=3s
+term
+served=0
+while [ $(($(ms) - began)) -lt 2500 ] &&
+        timeout 5 "$load" --target "127.0.0.1:$grpc" --requests 1 --mode lean >"$dir/null" 2>&1; do
+        served=$((served + 1))
+        sleep 0.05
+done
+served_on() { [ $(($(ms) - began)) -ge 2500 ] && [ "$served" -gt 5 ] && kill -0 "$eppd_pid"; }
+check "short requests are served until the time is over" served_on
+timed "exit 0" ended 2500 5500
+
 for tls in '' tls; do
         one --drain-timeout=2s ${tls:+--secure-serving=true}
         check "a stream that does not end${tls:+, over TLS}" begin_stream $tls

@@ -293,7 +293,8 @@ check_end(struct play *p)
         uint64_t ended, left;
 
         envoy_fini(&w->envoy);
-        ended = w->director.stats.complete + w->director.stats.aborted;
+        ended = w->director.stats.complete + w->director.stats.aborted +
+                w->director.stats.unseen;
         left = w->pool ? world_inflight(w) : 0;
         if (left)
                 play_fail(p, "at the end %" PRIu64 " requests are still in flight", left);

@@ -76,7 +76,7 @@ ask(const char *path, const char *body, const char *subset)
         struct epp_ask q = { .path = epp_slice_str(path), .has_body = body != NULL,
                 .dialect = epp_dialect_of(epp_slice_str(path)), .scan = &w.scan,
                 .has_subset = subset != NULL, .subset = epp_slice_str(subset), .now = 2 };
-        struct epp_outcome o = { .status = 200, .complete = true };
+        struct epp_outcome o = { .status = 200, .begun = true, .complete = true };
         struct epp_verdict v;
 
         epp_jscan_init(&w.scan);
@@ -364,7 +364,7 @@ START_TEST(served_elsewhere)
                 { "10.0.0.1:80", 1, 0 } };
         struct epp_ask q = { .path = EPP_SLICE(C), .dialect = epp_dialect_of(EPP_SLICE(C)),
                 .scan = &w.scan, .has_subset = true, .subset = EPP_SLICE("10.0.0.1"), .now = 2 };
-        struct epp_outcome o = { .status = 200, .complete = true };
+        struct epp_outcome o = { .status = 200, .begun = true, .complete = true };
         struct epp_verdict v;
 
         world_init(false);
@@ -415,11 +415,11 @@ START_TEST(outcomes)
                 .dialect = epp_dialect_of(epp_slice_str(C)), .scan = &w.scan, .now = 2
         };
         struct epp_outcome o[] = {
-                { .status = 200, .complete = true, .first_us = 100, .bytes = 10,
+                { .status = 200, .begun = true, .complete = true, .first_us = 100, .bytes = 10,
                         .usage = { 1, 2, 3, 4, false } },
                 { .status = 399, .complete = false, .bytes = 5 },
-                { .status = 500, .complete = true, .first_us = 200 },
-                { .status = 200, .complete = true, .usage = { .error = true } },
+                { .status = 500, .begun = true, .complete = true, .first_us = 200 },
+                { .status = 200, .begun = true, .complete = true, .usage = { .error = true } },
                 { .status = 0, .complete = false },
         };
         struct epp_verdict v[ARRAY_LEN(o)];

@@ -90,7 +90,7 @@ ask(const char *model, const char *subset)
 static void
 release(struct epp_verdict *v)
 {
-        static const struct epp_outcome good = { .status = 200, .complete = true };
+        static const struct epp_outcome good = { .status = 200, .begun = true, .complete = true };
 
         if (v->ticket)
                 w.decider.release(w.decider.ctx, v->ticket, &good);
