@@ -111,7 +111,8 @@ on_readable(evutil_socket_t fd, short what, void *user)
 }
 
 /* A plain socket is asked once: what is left makes it readable again. A record of TLS has 16 KiB at
- * most, so there it is several times; what OpenSSL then still holds makes no socket readable. */
+ * most, so there it is several times; each read takes whole records, and OpenSSL reads none ahead, so
+ * what is left is in the socket, too. */
 int
 channel_read(struct channel *c, struct epp_slice *ret)
 {
@@ -129,8 +130,6 @@ channel_read(struct channel *c, struct epp_slice *ret)
         if (r <= 0)
                 return -1;
         c->budget = c->ssl ? c->budget - EPP_MIN(c->budget, (size_t)r) : 0;
-        if (c->budget == 0 && c->ssl && SSL_pending(c->ssl))
-                event_active(c->in, EV_READ, 0);
         *ret = epp_slice(room, (size_t)r);
         return 1;
 }
@@ -277,7 +276,6 @@ channel_flush(struct channel *c)
         return true;
 }
 
-/* What OpenSSL holds already makes no socket readable. */
 void
 channel_listen(struct channel *c, bool on)
 {
@@ -289,6 +287,4 @@ channel_listen(struct channel *c, bool on)
                 return;
         }
         c->listens = event_add(c->in, NULL) == 0; /* else the next turn tries again */
-        if (c->ssl && SSL_pending(c->ssl))
-                event_active(c->in, EV_READ, 0);
 }

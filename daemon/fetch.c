@@ -528,12 +528,6 @@ fetch_start(struct fetch *f)
         return f->busy;
 }
 
-bool
-fetch_busy(const struct fetch *f)
-{
-        return f->busy;
-}
-
 void
 fetch_free(struct fetch *f)
 {

@@ -77,7 +77,6 @@ EPP_MUSTUSE int fetch_new(struct fetcher *fr, const struct fetch_config *cfg,
         const struct fetch_ops *ops, void *ctx, struct fetch **ret);
 /* Starts one request; false when the last one still runs (nothing happens) or memory is short. */
 bool fetch_start(struct fetch *f);
-bool fetch_busy(const struct fetch *f);
 /* Ends a running request without a call of done. Not from inside data or status. Accepts NULL. */
 void fetch_free(struct fetch *f);
 

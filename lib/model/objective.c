@@ -196,12 +196,6 @@ epp_models_rewrite(const struct epp_models *m, struct epp_slice model)
         return w ? w : m->generic;
 }
 
-size_t
-epp_models_rewrites(const struct epp_models *m)
-{
-        return m->rewrites.n + (m->generic != NULL);
-}
-
 const struct epp_target *
 epp_model_draw(const struct epp_model *m, struct epp_rng *rng)
 {

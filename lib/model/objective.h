@@ -48,7 +48,6 @@ EPP_MUSTUSE int epp_models_add_rewrite(struct epp_models *m, struct epp_slice so
         struct epp_slice model, const struct epp_target *targets, size_t n);
 /* The rewrite for <model>, to be drawn from, or NULL. */
 struct epp_model *epp_models_rewrite(const struct epp_models *m, struct epp_slice model);
-size_t epp_models_rewrites(const struct epp_models *m);
 
 /* Draws a target: uniform when the first has no weight, else by weight (a missing one counts 0;
  * all 0 is uniform). NULL when the model has none: the name itself is the target. */

@@ -748,12 +748,6 @@ epp_cluster_ready(struct epp_cluster *c, epp_us now, const char **why)
         return true;
 }
 
-const char *
-epp_cluster_pool(const struct epp_cluster *c)
-{
-        return c->pool ? c->pool_name : NULL;
-}
-
 const struct epp_cluster_stats *
 epp_cluster_stats(struct epp_cluster *c)
 {

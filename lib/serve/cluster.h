@@ -58,8 +58,6 @@ epp_us epp_cluster_next(const struct epp_cluster *c);
  * absent or refused, or 10 s have passed since. Else *why says what is missing, for people; it is
  * borrowed. Once true it stays true through faults, and ends when the pool is deleted. */
 bool epp_cluster_ready(struct epp_cluster *c, epp_us now, const char **why);
-/* The pool in force, lent; NULL: none. */
-const char *epp_cluster_pool(const struct epp_cluster *c);
 const struct epp_cluster_stats *epp_cluster_stats(struct epp_cluster *c);
 /* That of reflector <i>. */
 const struct epp_cluster_kind *epp_cluster_kind(struct epp_cluster *c, size_t i);
