@@ -111,8 +111,8 @@ on_readable(evutil_socket_t fd, short what, void *user)
 }
 
 /* A plain socket is asked once: what is left makes it readable again. A record of TLS has 16 KiB at
- * most, so there it is several times; each read takes whole records, and OpenSSL reads none ahead, so
- * what is left is in the socket, too. */
+ * most, so there it is several times; each read takes whole records, and OpenSSL reads none ahead,
+ * so what is left is in the socket, too. */
 int
 channel_read(struct channel *c, struct epp_slice *ret)
 {

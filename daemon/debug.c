@@ -3,12 +3,12 @@
 
 #include <inttypes.h>
 #include <malloc.h>
-#include <unistd.h>
 
 #include "daemon/decisions.h"
 #include "daemon/loop.h"
 #include "daemon/opt.h"
 #include "daemon/pages.h"
+#include "daemon/process.h"
 
 #define PIECE (32 << 10)  /* half a millisecond of work */
 #define LOOKED 1024 /* decisions that one piece may pass over, likewise when memory is cold */
@@ -211,21 +211,6 @@ debug_config(void *ctx, const struct admin_request *q, struct admin_reply *r)
 
 /* ---- memory ---- */
 
-/* What the process has in memory; 0 when /proc does not say. */
-static uint64_t
-resident(void)
-{
-        FILE *f = fopen("/proc/self/statm", "re");
-        unsigned long pages = 0;
-
-        if (!f)
-                return 0;
-        if (fscanf(f, "%*u %lu", &pages) != 1)
-                pages = 0;
-        fclose(f);
-        return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void
 put_heap(struct text *t)
 {
@@ -259,7 +244,7 @@ debug_memory(void *ctx, const struct admin_request *q, struct admin_reply *r)
                 (void)epp_series_attempts(series, &attempts);
         }
         r->type = JSON;
-        text_putf(&t, "{\"resident_bytes\":%" PRIu64 ",\n", resident());
+        text_putf(&t, "{\"resident_bytes\":%" PRIu64 ",\n", process_resident());
         put_heap(&t);
         put_ring(&t, p->ring);
         text_putf(&t, "\"streams\":{\"open\":%" PRIu64 ",\"held_body_bytes\":%" PRIu64 "},\n",

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "daemon/loop.h"
+#include "daemon/process.h"
 
 #define TURN_US 1000   /* of writing, then others have their turn */
 #define TURN_LINES 20
@@ -133,7 +134,6 @@ count_model(struct dump *d, struct epp_slice model, uint64_t *ret_requests, uint
 static bool
 put_model(struct dump *d, size_t i)
 {
-        static const char *const criticality[] = { "Standard", "Critical", "Sheddable" };
         const struct epp_models *models = d->p->director->models; /* others by now, it may be */
         size_t all = epp_models_count(models);
         const struct epp_model *m;
@@ -147,7 +147,8 @@ put_model(struct dump *d, size_t i)
                 return false;
         m = epp_models_list(models)[i];
         count_model(d, m->name, &requests, &errors);
-        PUT(d, "model", LOG_S("name", m->name), LOG_T("criticality", criticality[m->criticality]),
+        PUT(d, "model", LOG_S("name", m->name),
+                LOG_T("criticality", epp_criticality_name(m->criticality)),
                 LOG_N("targets", m->n_targets), LOG_N("requests", requests),
                 LOG_N("errors", errors));
         return true;
@@ -203,21 +204,6 @@ put_sources(struct dump *d, size_t i)
         return true;
 }
 
-/* Pages of 4 KiB that are in memory, from the first two numbers of /proc/self/statm. */
-static uint64_t
-resident_kib(void)
-{
-        FILE *f = fopen("/proc/self/statm", "re");
-        unsigned long long size = 0, resident = 0;
-
-        if (f) {
-                if (fscanf(f, "%llu %llu", &size, &resident) != 2)
-                        resident = 0;
-                fclose(f);
-        }
-        return resident * ((uint64_t)sysconf(_SC_PAGESIZE) / 1024);
-}
-
 static bool
 put_memory(struct dump *d, size_t i)
 {
@@ -226,7 +212,7 @@ put_memory(struct dump *d, size_t i)
         if (i)
                 return false;
         m = mallinfo2();
-        PUT(d, "memory", LOG_N("resident_kib", resident_kib()),
+        PUT(d, "memory", LOG_N("resident_kib", process_resident() / 1024),
                 LOG_N("heap_kib", (m.uordblks + m.hblkhd) / 1024),
                 LOG_N("heap_free_kib", m.fordblks / 1024));
         return true;

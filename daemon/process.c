@@ -120,6 +120,17 @@ process_read(struct process *ret)
         ret->sent = counter(buf, "IpExt:", "OutOctets");
 }
 
+uint64_t
+process_resident(void)
+{
+        char buf[256];
+        double pages;
+
+        slurp("/proc/self/statm", buf, sizeof(buf));
+        pages = field(buf, 1);
+        return pages > 0 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0; /* NAN: 0 */
+}
+
 double
 process_start(void)
 {

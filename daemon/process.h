@@ -11,6 +11,8 @@ struct process {
         double cpu, rss, vsize, vsize_max, open_fds, max_fds, received, sent;
 };
 void process_read(struct process *ret);
+/* Bytes in memory alone; 0 when that cannot be read. */
+uint64_t process_resident(void);
 /* When it began, seconds since 1970; NAN when that cannot be read. Read it once: the wall clock is
  * in it, and may be set. */
 double process_start(void);

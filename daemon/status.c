@@ -121,9 +121,8 @@ why_not(const struct row *r)
 static struct value
 criticality(const struct row *r)
 {
-        static const char *const names[] = { "Standard", "Critical", "Sheddable" };
-
-        return r->declared ? value_text(epp_slice_str(names[r->model->criticality])) : none;
+        return r->declared
+                ? value_text(epp_slice_str(epp_criticality_name(r->model->criticality))) : none;
 }
 
 static uint64_t

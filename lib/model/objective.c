@@ -18,6 +18,14 @@ struct epp_models {
         struct epp_model *generic; /* rewrite of all others */
 };
 
+const char *
+epp_criticality_name(enum epp_criticality c)
+{
+        static const char *const names[] = { "Standard", "Critical", "Sheddable" };
+
+        return names[c];
+}
+
 int
 epp_models_new(uint64_t seed, struct epp_models **ret)
 {

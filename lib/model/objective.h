@@ -9,6 +9,8 @@
 #include "base/status.h"
 
 enum epp_criticality { EPP_STANDARD, EPP_CRITICAL, EPP_SHEDDABLE };
+/* As an InferenceModel spells it. */
+const char *epp_criticality_name(enum epp_criticality c);
 
 struct epp_target {
         struct epp_slice name;
