@@ -97,7 +97,7 @@ in_state() { metric "eppd_endpoints{state=\"$1\"}"; }
 stale() { same 3 "$(($(in_state stale) + $(in_state missing)))"; }
 check "garbage, 500 and a slow page make loads stale" until_ok 10 stale
 check "picks go on" same 200 "$(chat food | cut -d' ' -f1)"
-scraped() { metric "eppd_scrape_total{result=\"$1\"}"; }
+scraped() { metric "eppd_scrape_total{result=\"$1\",source_type=\"metrics-data-source\"}"; }
 counted() { [ "$(scraped status)" -gt 0 ] && [ "$(scraped timeout)" -gt 0 ]; }
 check "results are counted" until_ok 5 counted
 get -o "$dir/null" "http://$a/sim" -d '{"reset":true,"all":true}'

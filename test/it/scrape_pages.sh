@@ -7,7 +7,7 @@ pids="$pids $!"
 until_ok 10 grep -q ready "$dir/ports" || { cat "$dir/pages.err"; exit 1; }
 port() { sed -n "s/^$1 //p" "$dir/ports"; }
 value() { metric "eppd_endpoint_$1{endpoint=\"$2\"}"; }
-result() { metric "eppd_scrape_total{result=\"$1\"}"; }
+result() { metric "eppd_scrape_total{result=\"$1\",source_type=\"metrics-data-source\"}"; }
 state() { same 1 "$(metric "eppd_endpoints{state=\"$1\"}")"; }
 
 for c in plain chunked until-close http10 no-last-lf crlf bad-lines; do
