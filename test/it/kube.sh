@@ -45,8 +45,8 @@ ready() { same ready "$(readyz)"; }
 not_ready() { case $(readyz) in "not ready: "*$1*) ;; *) readyz; return 1 ;; esac; }
 of_pods() { # METRIC [LABEL]: labels are sorted on the page
         case ${2:-} in
-        cause=*) metric "eppd_watch_$1{$2,kind=\"pods\"}" ;;
-        *) metric "eppd_watch_$1{kind=\"pods\"${2:+,$2}}" ;;
+        cause=*) metric "eppd_watch_$1{$2,resource=\"pods\"}" ;;
+        *) metric "eppd_watch_$1{resource=\"pods\"${2:+,$2}}" ;;
         esac
 }
 watching() { same 1 "$(of_pods state 'state="watch"')"; }
@@ -278,7 +278,7 @@ check "37, 79 each is named once" same "1 1" "$(grep -c 'bad_object.*name=bad' "
 bad_pool() { patched "$(pool vllm | sed 's/\[{.*}\]/"x"/')"; }
 check "37 a bad pool: the good version stays" kept bad_pool
 patched "$(pool vllm)"
-check "a model that is none is not served" same 0 "$(metric 'eppd_watch_objects{kind="inferencemodels"}')"
+check "a model that is none is not served" same 0 "$(metric 'eppd_watch_objects{resource="inferencemodels"}')"
 torn_json() { grows 4 errors_total 'cause="format"' odd broken; }
 anew
 check "79 broken JSON ends the watch, not the table" kept torn_json

@@ -146,8 +146,8 @@ watched() { # with an API server: its families have samples
                 "targetPorts":[{"number":9}]}}'
         get -o "$dir/null" -X POST "$kube/fake/pods?n=2"
         until_ok 10 two_endpoints && page && read_page && absent "" "${empty%|_watch*}|leader|poll_errors|scrape_duration" &&
-                has 'eppd_watch_objects{kind="pods"} 2' &&
-                has 'eppd_watch_state{kind="pods",state="watch"} 1' &&
+                has 'eppd_watch_objects{resource="pods"} 2' &&
+                has 'eppd_watch_state{resource="pods",state="watch"} 1' &&
                 has 'llm_d_epp_ready_endpoints{name="pool"} 0' &&
                 [ "$(sed -n 's/^rest_client_requests_total{code="404",host="127.*",method="GET"} //p' \
                         "$dir/page")" -ge 1 ]
