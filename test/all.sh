@@ -12,8 +12,9 @@ for VARIANT in release asan; do
         for t in test/it/*.sh; do
                 case $t in
                 */lib.sh | */envoy.sh) ;; # used by the others
-                # of tables, pages and other programs: the same under sanitizers, for minutes
-                */status.sh | */prometheus.sh | */manual.sh | */manifests.sh | */fakekube.sh)
+                # of tables, pages, flags and other programs: the same under sanitizers, for minutes
+                */status.sh | */prometheus.sh | */manual.sh | */manifests.sh | */fakekube.sh | \
+                        */age.sh | */flags.sh | */start.sh | */ports.sh)
                         [ "$VARIANT" = asan ] || set -- "$@" "$t"
                         ;;
                 *) set -- "$@" "$t" ;;
