@@ -401,7 +401,8 @@ decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
         r.critical = req.critical;
         t = e ? take(d, ask, &r, e, v) : NULL;
         r.http = v->http;
-        r.failure = failure_of(v->http);
+        if (v->http)
+                r.failure = failure_of(v->http);
         r.text = v->text;
         tell_decided(d, &r);
         if (ask->explain)

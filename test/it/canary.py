@@ -1,38 +1,19 @@
 """canary.py CASE - one ext_proc stream as gRPC frames on stdout, with CANARY wherever users' secrets are."""
 import sys
 
+from extproc import DUPLEX, body, headers
+
 TOO_LARGE = 70000  # more than canary.sh lets a body have
-
-
-def varint(n):
-    out = b""
-    while n >= 0x80:
-        out, n = out + bytes([n & 0x7F | 0x80]), n >> 7
-    return out + bytes([n])
-
-
-def field(number, value):
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def headers(number, pairs):
-    rows = b"".join(field(1, field(1, k.encode()) + field(3, v.encode())) for k, v in pairs)
-    return field(number, field(1, rows))
-
-
-def body(number, data, end=True):
-    return field(number, field(1, data) + (b"\x10\x01" if end else b""))
 
 
 def frame(message):
     return b"\0" + len(message).to_bytes(4, "big") + message
 
 
-FULL_DUPLEX = field(11, b"\x08\x04\x10\x04")
 REQUEST = headers(2, [
     (":method", "POST"), (":path", "/v1/chat/completions?key=CANARY-query"), (":authority", "CANARY-host"),
     ("authorization", "Bearer CANARY-bearer"), ("cookie", "s=CANARY-cookie"),
-    ("x-api-key", "CANARY-key"), ("content-type", "application/json")]) + FULL_DUPLEX
+    ("x-api-key", "CANARY-key"), ("content-type", "application/json")], config=DUPLEX)
 ANSWER = headers(3, [(":status", "200"), ("set-cookie", "CANARY-set"), ("content-type", "application/json")])
 PROMPT = b'{"model":"%s","messages":[{"role":"user","content":"CANARY-prompt"}],"user":"CANARY-user"}'
 TEXT = b'{"choices":[{"message":{"content":"CANARY-text"}}],"usage":{"prompt_tokens":1,"completion_tokens":2}}'

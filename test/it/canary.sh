@@ -6,10 +6,10 @@ command -v python3 >/dev/null || { skip "python3 is not here: every test of this
 process=/envoy.service.ext_proc.v3.ExternalProcessor/Process
 pages="/ /metrics /healthz /readyz /debug/pool /debug/config /debug/decisions /debug/memory /nothing"
 
-python3 test/it/canary.py >"$dir/cases" || exit 1
+python3 -B test/it/canary.py >"$dir/cases" || exit 1
 # stream CASE: what was said and answered is in $dir/answer
 stream() {
-        python3 test/it/canary.py "$1" >"$dir/frames" &&
+        python3 -B test/it/canary.py "$1" >"$dir/frames" &&
                 grep -q CANARY "$dir/frames" && # it would be found
                 get --max-time 2 -o "$dir/answer" --http2-prior-knowledge -H 'content-type: application/grpc' \
                         -H 'te: trailers' -H 'authorization: Bearer CANARY-call' --data-binary "@$dir/frames" \

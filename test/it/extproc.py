@@ -15,12 +15,12 @@ def field(number, value):
     return varint(number << 3 | 2) + varint(len(value)) + value
 
 
-def headers(number, pairs, end, config=b""):
+def headers(number, pairs, end=False, config=b""):
     rows = b"".join(field(1, field(1, k.encode()) + field(3, v.encode())) for k, v in pairs)
     return field(number, field(1, rows) + (b"\x18\x01" if end else b"")) + config
 
 
-def body(number, data, end):
+def body(number, data, end=True):
     return field(number, (field(1, data) if data else b"") + (b"\x10\x01" if end else b""))
 
 
