@@ -88,8 +88,11 @@ shape lean 2.0 40000 --mode lean --body 700
 row rss_after "$(rss "$eppd_pid")" MiB "flat"
 stop_eppd
 # shellcheck disable=SC2086
-plain --refresh-metrics-interval=1h $flags
+plain --refresh-metrics-interval=1h $flags && idle=0 # the same without scrapes: nothing to subtract
 shape quiet_small 2.0 40000 --body 700 --chunks 8
+shape quiet_chat 1.6 8000 --body 10000 --chunks 100
+shape quiet_long 1.4 600 --body 400000 --chunks 1000
+shape quiet_long_50_per_second 1.4 200 --body 400000 --chunks 100 --rate 50
 stop_eppd
 # shellcheck disable=SC2086
 start_eppd --refresh-metrics-interval=1h $flags && idle=0
