@@ -16,6 +16,7 @@
 #define READ_SIZE (256u << 10)
 #define OUT_HIGH (512u << 10)  /* gathered output above this waits for the socket */
 #define CONNECTION_WINDOW (256 << 20)
+#define STUCK_US 200000        /* without a byte sent */
 #define MESSAGE_MAX (1u << 20) /* eppd cuts bodies to 62,000 bytes; buffered echoes do not occur */
 
 struct stream {
@@ -39,7 +40,7 @@ struct conn {
         uint8_t *out, *in;
         size_t out_n, out_at, out_size;
         bool wants_write;
-        int64_t now;
+        int64_t now, muttered; /* when a stalled stream last sent something */
 };
 
 static bool
@@ -106,6 +107,8 @@ read_step(nghttp2_session *session, int32_t id, uint8_t *at, size_t n, uint32_t 
         if (take)
                 memcpy(at, step->p + s->sent, take);
         s->sent += take;
+        if (s->stalled && take)
+                s->c->muttered = s->c->now;
         if (s->closing)
                 *flags |= NGHTTP2_DATA_FLAG_EOF;
         else if (!take)
@@ -431,10 +434,12 @@ conn_wants_read(const struct conn *c)
         return !c->run->opt->deaf || c->run->begun == 0;
 }
 
+/* Streams that read begin when those that do not are stuck: else who is the slower is a race. */
 bool
 conn_free_slot(const struct conn *c)
 {
-        return c->n_free > 0;
+        return c->n_free > 0 && (c->free_list[c->n_free - 1] < c->run->opt->stall ||
+                                        c->now - c->muttered >= STUCK_US);
 }
 
 unsigned
@@ -468,6 +473,8 @@ conn_begin(struct conn *c, int64_t due)
         c->live++;
         c->run->begun++;
         c->run->stalled += s->stalled;
+        if (s->stalled)
+                c->muttered = due;
 }
 
 void
