@@ -15,6 +15,10 @@
 #define READ_SIZE (128u << 10)
 /* What is put is gathered up to so much before it is sent. */
 #define SEND_SIZE (256u << 10)
+#define ROOM_MAX (64u << 10)
+/* OpenSSL reads so much at once and hands it out record by record; else it asks the socket twice for
+ * each record, for its head and for the rest. Freed when empty (SSL_MODE_RELEASE_BUFFERS). */
+#define READ_AHEAD (64u << 10)
 
 struct channel {
         struct event *in, *out;
@@ -23,7 +27,7 @@ struct channel {
         void *ctx;
         size_t gathered;       /* bytes put in this callback, in <outgoing> */
         struct epp_buf unsent; /* what the kernel did not take */
-        size_t budget;   /* bytes that may still be read in this turn */
+        bool done;       /* with reading, in this turn */
         bool open;       /* the handshake is over */
         epp_us deadline; /* of the handshake */
         bool listens, waits; /* in, out are armed */
@@ -106,19 +110,20 @@ on_readable(evutil_socket_t fd, short what, void *user)
                 c->ops->lost(c->ctx);
                 return;
         }
-        c->budget = sizeof(room);
+        c->done = false;
+        if (c->ssl)
+                SSL_set_read_ahead(c->ssl, 1);
         c->ops->readable(c->ctx);
 }
 
-/* A plain socket is asked once: what is left makes it readable again. A record of TLS has 16 KiB at
- * most, so there it is several times; each read takes whole records, and OpenSSL reads none ahead,
- * so what is left is in the socket, too. */
+/* A plain socket is asked once: what is left makes it readable again. Under TLS each read gives a
+ * record of what the first one found, and completes the last: what is left is in the socket, too. */
 int
 channel_read(struct channel *c, struct epp_slice *ret)
 {
         int r;
 
-        if (c->budget == 0)
+        if (c->done)
                 return 0;
         r = receive(c);
         if (c->ssl)
@@ -129,7 +134,9 @@ channel_read(struct channel *c, struct epp_slice *ret)
                 return 0;
         if (r <= 0)
                 return -1;
-        c->budget = c->ssl ? c->budget - EPP_MIN(c->budget, (size_t)r) : 0;
+        c->done = !c->ssl || !SSL_has_pending(c->ssl);
+        if (!c->done)
+                SSL_set_read_ahead(c->ssl, 0);
         *ret = epp_slice(room, (size_t)r);
         return 1;
 }
@@ -200,6 +207,7 @@ channel_new(struct event_base *base, int fd, SSL *ssl, unsigned handshake_s,
         }
         if (ssl) {
                 SSL_set_accept_state(ssl);
+                SSL_set_default_read_buffer_len(ssl, READ_AHEAD);
                 SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
                         SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
         }
@@ -248,16 +256,29 @@ empty_outgoing(struct channel *c)
                epp_buf_append(&c->unsent, epp_slice(outgoing + sent, n - (size_t)sent)) == 0;
 }
 
-bool
-channel_put(struct channel *c, struct epp_slice s)
+char *
+channel_room(struct channel *c, size_t min, size_t *n)
 {
-        if (c->gathered + s.n > sizeof(outgoing) && !empty_outgoing(c))
-                return false;
-        if (epp_buf_len(&c->unsent) || s.n > sizeof(outgoing))
-                return epp_buf_append(&c->unsent, s) == 0;
-        memcpy(outgoing + c->gathered, s.p, s.n);
-        c->gathered += s.n;
-        return true;
+        char *at;
+
+        EPP_ASSERT(min <= ROOM_MAX);
+        if (c->gathered + min > sizeof(outgoing) && !empty_outgoing(c))
+                return NULL;
+        if (epp_buf_len(&c->unsent)) {
+                *n = ROOM_MAX;
+                return epp_buf_reserve(&c->unsent, ROOM_MAX, &at) == 0 ? at : NULL;
+        }
+        *n = sizeof(outgoing) - c->gathered;
+        return outgoing + c->gathered;
+}
+
+void
+channel_put(struct channel *c, size_t n)
+{
+        if (epp_buf_len(&c->unsent))
+                epp_buf_commit(&c->unsent, n);
+        else
+                c->gathered += n;
 }
 
 bool

@@ -65,16 +65,18 @@ static bool
 conn_flush(struct conn *c)
 {
         epp_us now = loop_now(c->l->base);
-        struct epp_slice s;
 
         while (channel_unsent(c->channel) < OUTPUT_HIGH) {
-                int r = epp_h2_drain(c->h2, &s, now);
+                size_t n;
+                char *at = channel_room(c->channel, EPP_H2_ROOM, &n);
+                ssize_t r = at ? epp_h2_drain(c->h2, at, n, now) : -1;
 
-                if (r < 0 || (r > 0 && !channel_put(c->channel, s))) {
+                if (r < 0) {
                         conn_free(c);
                         return false;
                 }
-                if (r == 0)
+                channel_put(c->channel, (size_t)r);
+                if (n - (size_t)r >= EPP_H2_ROOM)
                         break;
         }
         if (!channel_flush(c->channel) || ((c->closing || !epp_h2_alive(c->h2)) &&

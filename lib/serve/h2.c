@@ -18,6 +18,7 @@
 /* Streams reset before their first message, per second: gateways do that when clients leave at
  * once; far above any real rate it is the rapid-reset attack. */
 #define EARLY_RESETS_MAX 10000
+#define FRAME_HEAD 9
 #define AGE_PING "goaway-1"          /* 8 bytes: its answer says that the peer knows */
 
 struct epp_rpc {
@@ -50,6 +51,8 @@ struct epp_h2 {
         size_t count;
         size_t queued; /* unsent bytes of all calls */
         struct epp_buf spare; /* empty, see let_go */
+        char *room;           /* of epp_h2_drain, while it runs: what is left */
+        size_t room_n;
         epp_us now, heard, pinged; /* pinged: an answer is due, 0 = none */
         epp_us wake;               /* the earliest of the calls', or earlier */
         unsigned early_resets;     /* within the second that began at early_since */
@@ -142,14 +145,21 @@ take_spare(struct epp_rpc *rpc)
         h->spare = (struct epp_buf){ 0 };
 }
 
+/* The payload of a DATA frame. While there is room it is written to its place in the caller's and
+ * send_data puts the head before it: a copy less for each byte, 5 to 10 % of a long answer (measured,
+ * man/notes/sockets). The last frame that fits goes through nghttp2's buffer <at>. */
 static ssize_t
 read_out(nghttp2_session *session, int32_t id, uint8_t *at, size_t n, uint32_t *flags,
         nghttp2_data_source *source, void *user)
 {
         struct epp_rpc *rpc = source->ptr;
+        struct epp_h2 *h = user;
         size_t take = EPP_MIN(n, epp_buf_len(&rpc->out));
 
-        (void)user;
+        if (take && h->room_n >= FRAME_HEAD + take + EPP_H2_ROOM) {
+                at = (uint8_t *)h->room + FRAME_HEAD;
+                *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+        }
         if (take) {
                 memcpy(at, epp_buf_slice(&rpc->out).p, take);
                 epp_buf_drain(&rpc->out, take);
@@ -175,6 +185,20 @@ read_out(nghttp2_session *session, int32_t id, uint8_t *at, size_t n, uint32_t *
                 }
         }
         return (ssize_t)take;
+}
+
+/* Follows read_out at once. */
+static int
+send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t n,
+        nghttp2_data_source *source, void *user)
+{
+        struct epp_h2 *h = user;
+
+        (void)session, (void)frame, (void)source;
+        memcpy(h->room, head, FRAME_HEAD);
+        h->room += FRAME_HEAD + n;
+        h->room_n -= FRAME_HEAD + n;
+        return 0;
 }
 
 void
@@ -635,6 +659,7 @@ session_new(struct epp_h2 *h)
         nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
         nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
+        nghttp2_session_callbacks_set_send_data_callback(cb, send_data);
         nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_close);
         nghttp2_option_set_no_auto_window_update(opt, 1);
         /* Without this 26 KB grow to 53 MB over 200,000 streams (measured). */
@@ -760,18 +785,25 @@ epp_h2_next(const struct epp_h2 *h)
         return h->wake && h->wake < at ? h->wake : at;
 }
 
-int
-epp_h2_drain(struct epp_h2 *h, struct epp_slice *ret, epp_us now)
+ssize_t
+epp_h2_drain(struct epp_h2 *h, char *at, size_t n, epp_us now)
 {
         const uint8_t *p;
-        ssize_t r;
+        ssize_t r = 1;
 
+        EPP_ASSERT(n >= EPP_H2_ROOM);
         h->now = now;
-        r = nghttp2_session_mem_send(h->session, &p);
-        if (r < 0 || (r == 0 && h->broken))
+        h->room = at;
+        h->room_n = n;
+        while (h->room_n >= EPP_H2_ROOM && (r = nghttp2_session_mem_send(h->session, &p)) > 0) {
+                EPP_ASSERT((size_t)r <= h->room_n);
+                memcpy(h->room, p, (size_t)r);
+                h->room += r;
+                h->room_n -= (size_t)r;
+        }
+        if (r < 0 || (h->room == at && h->broken))
                 return EPP_ENOMEM;
-        *ret = epp_slice(p, (size_t)r);
-        return r > 0;
+        return h->room - at;
 }
 
 bool

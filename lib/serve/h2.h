@@ -1,12 +1,15 @@
 /* h2.h - the server side of gRPC over HTTP/2: bytes in, bytes out.
  * Holds the only use of nghttp2. The caller feeds what the socket gave and sends what
- * _drain lends; calls (struct epp_rpc) are handed to handlers by path.
+ * _drain writes; calls (struct epp_rpc) are handed to handlers by path.
  * Knows: wire/grpc. Does not know: sockets, TLS, what a message means. */
 #ifndef EPP_H2_H
 #define EPP_H2_H
 
 #include "base/rng.h"
 #include "wire/grpc.h"
+
+/* A frame of 16 KiB with head and padding. */
+#define EPP_H2_ROOM (17u << 10)
 
 struct epp_h2;
 struct epp_rpc;
@@ -58,9 +61,10 @@ EPP_MUSTUSE int epp_h2_feed(struct epp_h2 *h, struct epp_slice in, epp_us now);
 EPP_MUSTUSE int epp_h2_tick(struct epp_h2 *h, epp_us now);
 /* When epp_h2_tick is due; changes with every call on <h>. */
 epp_us epp_h2_next(const struct epp_h2 *h);
-/* Lends the next bytes to send in *ret, valid until the next call on <h>.
- * Returns 1, 0 (nothing to send now), EPP_ENOMEM. Not from inside a handler. */
-EPP_MUSTUSE int epp_h2_drain(struct epp_h2 *h, struct epp_slice *ret, epp_us now);
+/* Writes what is to be sent to <at>, which has room for <n> bytes, EPP_H2_ROOM or more. Returns how
+ * many; 0: nothing to send now; EPP_ENOMEM. When less than EPP_H2_ROOM is left there may be more.
+ * Not from inside a handler. */
+EPP_MUSTUSE ssize_t epp_h2_drain(struct epp_h2 *h, char *at, size_t n, epp_us now);
 /* False when both directions are finished: the connection can be closed. */
 bool epp_h2_alive(const struct epp_h2 *h);
 size_t epp_h2_calls(const struct epp_h2 *h);

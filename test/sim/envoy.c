@@ -326,15 +326,14 @@ envoy_fini(struct envoy *e)
 static bool
 pump_down(struct envoy *e)
 {
-        struct epp_slice s;
-        int r = ARMED(epp_h2_drain(e->h2, &s, e->now));
+        static char room[3 * EPP_H2_ROOM];
+        ssize_t r = ARMED(epp_h2_drain(e->h2, room, sizeof(room), e->now));
 
-        if (r == 1)
-                EPP_ASSERT(nghttp2_session_mem_recv(e->client, (const uint8_t *)s.p, s.n) ==
-                        (ssize_t)s.n);
+        if (r > 0)
+                EPP_ASSERT(nghttp2_session_mem_recv(e->client, (uint8_t *)room, (size_t)r) == r);
         else if (r < 0 || !epp_h2_alive(e->h2))
                 server_gone(e);
-        return r == 1;
+        return r > 0;
 }
 
 void
