@@ -10,7 +10,7 @@
  * our own work from a busy machine; that clock is a system call. */
 #define SPANS(X) \
         X(GRPC_READ, "grpc_read", false) X(GRPC_WRITE, "grpc_write", false) \
-        X(GRPC_TICK, "grpc_tick", false) X(SCRAPE, "scrape", true) \
+        X(GRPC_TICK, "grpc_tick", false) X(SCRAPE, "scrape", false) \
         X(SCRAPE_TICK, "scrape_tick", true) X(API, "api", true) X(WATCH, "watch", true) \
         X(ADMIN, "admin", true) X(FILES, "files", true) X(DUMP, "dump", true) \
         X(ACCESS, "access_log", true)

@@ -7,7 +7,7 @@
 
 #include "base/base.h"
 
-#define EPP_SCRAPE_GRAIN_US 1000 /* wake-ups are at least this far apart */
+#define EPP_SCRAPE_GRAIN_US 2500 /* wake-ups are at least this far apart: 5 of 100 pages at once, not 2 */
 #define EPP_SCRAPE_TURN 32 /* endpoints due at once: to connect costs up to 90 us, and may fail */
 
 struct epp_scraper {

@@ -19,8 +19,9 @@ typedef void (*epp_prom_sample_fn)(void *arg, unsigned family, const struct epp_
 struct epp_promscan {
         struct epp_slice names[EPP_PROM_FAMILIES_MAX];
         unsigned n_names;
-        bool first[256];        /* bytes a line worth a look can begin with */
-        size_t common;          /* bytes that all names begin with, ... */
+        uint8_t first[256];     /* what a line that begins with this byte can be */
+        size_t common;          /* bytes that all names begin with, the first eight of them, ... */
+        uint64_t head, head_mask;
         bool next[256];         /* ... and those that can follow */
         epp_prom_sample_fn fn;
         void *arg;

@@ -178,7 +178,7 @@ START_TEST(noise)
         static const char alphabet[] = "aac:_{}\",=\\n 1.-e#\n\n\r\t\x80";
         struct seen *whole = malloc(sizeof(*whole)), *cut = malloc(sizeof(*cut));
         uint32_t x = 1;
-        char page[96];
+        char page[300]; /* some blocks of 64 bytes */
 
         for (int round = 0; round < 20000; round++) {
                 uint64_t e;
@@ -198,6 +198,82 @@ START_TEST(noise)
 }
 END_TEST
 
+static void
+on_value(void *arg, unsigned family, const struct epp_slice *labels, size_t n, double value,
+        int64_t ts)
+{
+        (void)family, (void)labels, (void)n, (void)ts;
+        *(double *)arg = value;
+}
+
+/* Any decimal number is what strtod makes of it, to the last bit. */
+START_TEST(numbers)
+{
+        struct epp_slice name = EPP_SLICE("a");
+        struct epp_promscan p;
+        double got, want;
+        uint32_t x = 7;
+
+        ck_assert_int_eq(epp_promscan_init(&p, &name, 1, on_value, &got), 0);
+        for (int round = 0; round < 100000; round++) {
+                char line[64] = "a ";
+                size_t n = 2, digits, point;
+
+                x = x * 1664525u + 1013904223u;
+                digits = 1 + (x >> 8) % 18;
+                point = (x >> 16) % 24; /* often none */
+                for (size_t i = 0; i < digits; i++) {
+                        if (i == point)
+                                line[n++] = '.';
+                        x = x * 1664525u + 1013904223u;
+                        line[n++] = (char)('0' + (x >> 16) % 10);
+                }
+                line[n] = 0;
+                want = strtod(line + 2, NULL);
+                line[n++] = '\n';
+                epp_promscan_begin(&p);
+                ck_assert_int_eq(epp_promscan_feed(&p, epp_slice(line, n)), 0);
+                ck_assert_uint_eq(p.samples, 1);
+                ck_assert_msg(memcmp(&got, &want, sizeof(got)) == 0, "%s", line);
+        }
+        epp_promscan_fini(&p);
+}
+END_TEST
+
+/* The look at a line's first bytes lets none of the wanted names pass by, however they are alike. */
+START_TEST(common_beginnings)
+{
+        static const char *const wanted[][3] = { { "v:ab", "v:ac", "v:ab_long" },
+                { "v:queue_of_requests_x", "v:queue_of_requests_y", "v:queue_of_requests" },
+                { "v", "v:a", "w" }, { "same", "same", "same" }, { "12345678", "123456789", "1234567" } };
+
+        for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+                struct epp_slice list[3];
+                struct epp_promscan p;
+                char line[64];
+                double got;
+
+                for (size_t k = 0; k < 3; k++)
+                        list[k] = epp_slice_str(wanted[i][k]);
+                ck_assert_int_eq(epp_promscan_init(&p, list, 3, on_value, &got), 0);
+                for (size_t k = 0; k < 3; k++)
+                        for (int change = -1; change < (int)list[k].n; change++) {
+                                bool ours = false;
+                                int n = snprintf(line, sizeof(line), "%s 1\n", wanted[i][k]);
+
+                                if (change >= 0)
+                                        line[change] = '_';
+                                for (size_t m = 0; m < 3; m++)
+                                        ours |= epp_slice_eq(list[m], epp_slice(line, list[k].n));
+                                epp_promscan_begin(&p);
+                                ck_assert_int_eq(epp_promscan_feed(&p, epp_slice(line, (size_t)n)), 0);
+                                ck_assert_msg(p.samples == ours, "%s", line);
+                        }
+                epp_promscan_fini(&p);
+        }
+}
+END_TEST
+
 START_TEST(bad_names)
 {
         struct epp_slice many[EPP_PROM_FAMILIES_MAX + 1] = { { NULL, 0 } };
@@ -209,4 +285,5 @@ START_TEST(bad_names)
 }
 END_TEST
 
-UNIT_MAIN("promscan", edge_cases, cut_short, long_lines, noise, bad_names)
+UNIT_MAIN("promscan", edge_cases, cut_short, long_lines, noise, numbers, common_beginnings,
+        bad_names)
