@@ -16,8 +16,8 @@
 /* What is put is gathered up to so much before it is sent. */
 #define SEND_SIZE (256u << 10)
 #define ROOM_MAX (64u << 10)
-/* OpenSSL reads so much at once and hands it out record by record; else it asks the socket twice for
- * each record, for its head and for the rest. Freed when empty (SSL_MODE_RELEASE_BUFFERS). */
+/* OpenSSL reads so much at once and hands it out record by record; else it asks the socket twice
+ * for each record, for its head and for the rest. Freed when empty (SSL_MODE_RELEASE_BUFFERS). */
 #define READ_AHEAD (64u << 10)
 
 struct channel {
@@ -117,7 +117,7 @@ on_readable(evutil_socket_t fd, short what, void *user)
 }
 
 /* A plain socket is asked once: what is left makes it readable again. Under TLS each read gives a
- * record of what the first one found, and completes the last: what is left is in the socket, too. */
+ * record of what the first one found, and completes the last: what is left is in the socket. */
 int
 channel_read(struct channel *c, struct epp_slice *ret)
 {

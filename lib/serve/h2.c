@@ -146,8 +146,8 @@ take_spare(struct epp_rpc *rpc)
 }
 
 /* The payload of a DATA frame. While there is room it is written to its place in the caller's and
- * send_data puts the head before it: a copy less for each byte, 5 to 10 % of a long answer (measured,
- * man/notes/sockets). The last frame that fits goes through nghttp2's buffer <at>. */
+ * send_data puts the head before it: a copy less for each byte. The last frame that fits goes
+ * through nghttp2's buffer <at>. */
 static ssize_t
 read_out(nghttp2_session *session, int32_t id, uint8_t *at, size_t n, uint32_t *flags,
         nghttp2_data_source *source, void *user)

@@ -48,6 +48,8 @@ epp_scraper_next(const struct epp_scraper *s, size_t n, epp_us now)
         if (n == 0)
                 return now + s->period_us;
         wait = (1.0 - s->credit) * (double)epp_scraper_period(s, n) / (double)n;
+        if (wait <= 0)
+                return now + EPP_SCRAPE_AGAIN_US;
         return now + EPP_MAX((epp_us)wait + 1, (epp_us)EPP_SCRAPE_GRAIN_US);
 }
 

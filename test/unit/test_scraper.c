@@ -64,7 +64,7 @@ START_TEST(pause_does_not_pile_up)
         ck_assert_int_gt(epp_scraper_next(&s, 0, 60000001), 60000001);
         /* Of many the turns are taken in pieces, and none is lost. */
         ck_assert_uint_eq(epp_scraper_due(&s, 70, 61000001), EPP_SCRAPE_TURN);
-        ck_assert_int_eq(epp_scraper_next(&s, 70, 61000001), 61000001 + EPP_SCRAPE_GRAIN_US);
+        ck_assert_int_eq(epp_scraper_next(&s, 70, 61000001), 61000001 + EPP_SCRAPE_AGAIN_US);
         ck_assert_uint_eq(epp_scraper_due(&s, 70, 61000001), EPP_SCRAPE_TURN);
         ck_assert_uint_eq(epp_scraper_due(&s, 70, 61000001), 70 - 2 * EPP_SCRAPE_TURN);
 }
