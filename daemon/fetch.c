@@ -12,8 +12,8 @@
 #include "base/status.h"
 #include "daemon/loop.h"
 
-/* A usual page in one read: with 16 KiB four reads and as many polls. 1,000 endpoints take 33 MiB with
- * this, 31 MiB with 16 KiB (measured). */
+/* A usual page in one read: with 16 KiB four reads and as many polls. 1,000 endpoints take 33 MiB
+ * with this, 31 MiB with 16 KiB (measured). */
 #define BUFFER 98304
 #define MORE_BUFFER 65536
 /* libcurl reads on while there is something to read, up to 100 buffers: 6 MB of a list are 23 ms
