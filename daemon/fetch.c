@@ -568,6 +568,12 @@ fetch_new(struct fetcher *fr, const struct fetch_config *cfg, const struct fetch
         return 0;
 }
 
+int
+fetch_url(struct fetch *f, const char *url)
+{
+        return curl_easy_setopt(f->easy, CURLOPT_URL, url) == CURLE_OK ? 0 : EPP_ENOMEM;
+}
+
 bool
 fetch_start(struct fetch *f)
 {

@@ -75,6 +75,9 @@ uint64_t fetcher_spent(const struct fetcher *fr);
 /* <ops> and <ctx> are borrowed. Returns 0 or EPP_ENOMEM. */
 EPP_MUSTUSE int fetch_new(struct fetcher *fr, const struct fetch_config *cfg,
         const struct fetch_ops *ops, void *ctx, struct fetch **ret);
+/* The address of later requests (copied); not while one runs. The connection is kept when the
+ * server is the same. Returns 0 or EPP_ENOMEM (unchanged). */
+EPP_MUSTUSE int fetch_url(struct fetch *f, const char *url);
 /* Starts one request; false when the last one still runs (nothing happens) or memory is short. */
 bool fetch_start(struct fetch *f);
 /* Ends a running request without a call of done. Not from inside data or status. Accepts NULL. */

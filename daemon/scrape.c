@@ -6,6 +6,7 @@
 
 #include "daemon/loop.h"
 #include "model/metricspec.h"
+#include "serve/narrow.h"
 #include "wire/promscan.h"
 
 #define PAGE_MAX (4u << 20)
@@ -23,6 +24,8 @@ struct scrape {
         struct epp_scrape turn;
         struct epp_promscan scan;
         struct epp_load_fold fold;
+        struct epp_narrow narrow;
+        bool named;             /* the fetch's address has the query */
         epp_us asked;           /* when the page under way was */
         bool nomem;
         bool refused;           /* since the last page: it may be another process by now */
@@ -38,6 +41,7 @@ struct scrapes {
         struct scrape_stats *stats;
         struct epp_load_spec spec;
         char *metrics[5];   /* the texts of the spec */
+        struct epp_buf query; /* for the wanted families, with its ? or &; empty: never asked so */
         struct fetcher *fetcher;
         struct epp_scraper plan;
         struct event *tick;
@@ -117,18 +121,15 @@ account(struct scrapes *all)
         all->spent = spent;
 }
 
-static void
-on_done(void *ctx, enum fetch_result r, long status)
+/* What the page says goes to the endpoint; returns whether it is one of metrics. A page of
+ * something else is as good as none. */
+static bool
+take(struct scrape *s, enum fetch_result r, long status)
 {
-        struct scrape *s = ctx;
         struct scrapes *all = s->all;
-        epp_us now = loop_now(all->base);
         int found = 0;
 
-        if (!s->e)
-                return;
-        epp_hist_add(&all->stats->duration, (double)(now - s->asked) / 1e6);
-        s->nomem |= epp_promscan_end(&s->scan, r == FETCH_OK) < 0;
+        epp_hist_add(&all->stats->duration, (double)(loop_now(all->base) - s->asked) / 1e6);
         all->stats->result[r]++;
         all->stats->line_errors += s->scan.errors;
         s->refused |= r == FETCH_CONNECT;
@@ -141,9 +142,43 @@ on_done(void *ctx, enum fetch_result r, long status)
                 say_missing(s);
         }
         say_change(s, r, status);
-        /* A page of something else is as good as none. */
-        epp_scrape_end(&s->turn, found > 0, now);
-        account(all);
+        return found > 0;
+}
+
+/* Without memory of our own nothing is learnt about the server. */
+static bool
+judge(struct scrape *s, enum fetch_result r, long status)
+{
+        static const enum epp_came came[FETCH_RESULTS] = { [FETCH_OK] = EPP_CAME_PAGE,
+                [FETCH_CONNECT] = EPP_CAME_NOTHING, [FETCH_TIMEOUT] = EPP_CAME_LATE,
+                [FETCH_STATUS] = EPP_CAME_ERROR, [FETCH_TOO_LARGE] = EPP_CAME_ERROR,
+                [FETCH_TRUNCATED] = EPP_CAME_CUT, [FETCH_ENCODING] = EPP_CAME_ERROR };
+        static const char *const states[] = { "whole", "trial", "on", "rejected" };
+        enum epp_narrow_state before = s->narrow.state;
+        bool used = s->nomem ||
+                    epp_narrow_judge(&s->narrow, came[r], s->fold.found, s->scan.bytes);
+
+        s->all->stats->rejected += !used;
+        if (s->narrow.state != before)
+                epp_log(s->all->log, EPP_LOG_DEBUG, "name_filter", LOG_S("ep", s->e->name),
+                        LOG_T("is", states[s->narrow.state]), LOG_T("result", fetch_result_name(r)),
+                        LOG_N("status", status), LOG_N("bytes", s->scan.bytes));
+        return used;
+}
+
+static void
+on_done(void *ctx, enum fetch_result r, long status)
+{
+        struct scrape *s = ctx;
+        bool ok;
+
+        if (!s->e)
+                return;
+        s->nomem |= epp_promscan_end(&s->scan, r == FETCH_OK) < 0;
+        /* An answer that is not used was our experiment, and no failure of the endpoint. */
+        ok = !judge(s, r, status) || take(s, r, status);
+        epp_scrape_end(&s->turn, ok, loop_now(s->all->base));
+        account(s->all);
 }
 
 static const struct fetch_ops ops = { .data = on_data, .done = on_done };
@@ -159,42 +194,68 @@ scrape_free(struct scrape *s)
         free(s);
 }
 
-/* The page's address; the port is the endpoint's unless a flag says otherwise. */
-static void
-page_url(const struct opt *o, const struct epp_endpoint *e, char *out, size_t size)
+/* The page's address; the port is the endpoint's unless a flag says otherwise. NULL: no memory. */
+static char *
+page_url(const struct scrapes *all, const struct epp_endpoint *e, bool named)
 {
         static const char *const schemes[] = { "http", "https" };
+        const struct opt *o = all->opt;
+        struct epp_slice query = named ? epp_buf_slice(&all->query) : EPP_SLICE("");
         bool six = memchr(e->ip.p, ':', e->ip.n) != NULL;
+        char *url;
 
-        snprintf(out, size, "%s://%s" SLICE_FMT "%s:%u%s%s", schemes[o->metrics_scheme],
-                six ? "[" : "", SLICE_ARG(e->ip), six ? "]" : "",
-                o->server_metrics_port ? o->server_metrics_port : e->port,
-                *o->metrics_path == '/' ? "" : "/", o->metrics_path);
+        if (asprintf(&url, "%s://%s" SLICE_FMT "%s:%u%s%s" SLICE_FMT, schemes[o->metrics_scheme],
+                    six ? "[" : "", SLICE_ARG(e->ip), six ? "]" : "",
+                    o->server_metrics_port ? o->server_metrics_port : e->port,
+                    *o->metrics_path == '/' ? "" : "/", o->metrics_path, SLICE_ARG(query)) < 0)
+                return NULL;
+        return url;
+}
+
+/* The address is given to libcurl only when it changes, which is hardly ever. */
+static bool
+point(struct scrape *s)
+{
+        bool named = epp_narrow_asks(&s->narrow), done;
+        char *url;
+
+        if (named == s->named)
+                return true;
+        url = page_url(s->all, s->e, named);
+        done = url && fetch_url(s->fetch, url) == 0;
+        if (done)
+                s->named = named;
+        free(url);
+        return done;
 }
 
 static struct scrape *
 scrape_new(struct scrapes *all, struct epp_endpoint *e)
 {
         struct scrape *s = calloc(1, sizeof(*s));
-        char url[512];
+        char *url = page_url(all, e, false);
         struct fetch_config cfg = { .url = url, .max_body = PAGE_MAX,
                 /* 0 would be no deadline */
                 .timeout_ms = (unsigned)EPP_MAX(all->opt->scrape_timeout / 1000, (epp_us)1),
                 .insecure = all->opt->metrics_insecure };
 
-        if (!s)
-                return NULL;
+        if (!s || !url)
+                goto fail;
         s->all = all;
         s->e = e;
+        if (epp_buf_len(&all->query) == 0)
+                epp_narrow_off(&s->narrow);
         epp_load_fold_init(&s->fold, &all->spec);
-        page_url(all->opt, e, url, sizeof(url));
         if (epp_promscan_init(&s->scan, s->fold.names, s->fold.n_names, epp_load_fold_sample,
                     &s->fold) < 0 ||
-                fetch_new(all->fetcher, &cfg, &ops, s, &s->fetch) < 0) {
-                scrape_free(s);
-                return NULL;
-        }
+                fetch_new(all->fetcher, &cfg, &ops, s, &s->fetch) < 0)
+                goto fail;
+        free(url);
         return s;
+fail:
+        free(url);
+        scrape_free(s);
+        return NULL;
 }
 
 static void
@@ -206,7 +267,7 @@ scrape_start(struct scrape *s, epp_us now)
         s->asked = now;
         epp_promscan_begin(&s->scan);
         epp_load_fold_begin(&s->fold, now, loop_wall());
-        if (!fetch_start(s->fetch))
+        if (!point(s) || !fetch_start(s->fetch))
                 epp_scrape_end(&s->turn, false, now);
 }
 
@@ -315,6 +376,26 @@ choose_metrics(struct scrapes *s)
         return true;
 }
 
+/* All that is scanned for, both names of the KV cache and what is not there yet included; names
+ * have nothing to escape. */
+static bool
+make_query(struct scrapes *s)
+{
+        struct epp_load_fold f; /* only for its list, where each is once */
+        bool ok = true;
+
+        epp_load_fold_init(&f, &s->spec);
+        for (unsigned i = 0; i < f.n_names && ok && s->opt->name_filter; i++) {
+                bool more = i > 0 || strchr(s->opt->metrics_path, '?');
+
+                ok = epp_buf_append(&s->query, epp_slice_str(more ? "&" : "?")) == 0 &&
+                     epp_buf_append(&s->query, EPP_SLICE("name%5B%5D=")) == 0 &&
+                     epp_buf_append(&s->query, f.names[i]) == 0;
+        }
+        epp_load_fold_fini(&f);
+        return ok;
+}
+
 int
 scrapes_new(struct event_base *base, const struct opt *o, struct epp_pool *pool,
         const struct epp_log *log, struct scrape_stats *stats, struct scrapes **ret)
@@ -328,7 +409,7 @@ scrapes_new(struct event_base *base, const struct opt *o, struct epp_pool *pool,
         EPP_HIST_INIT(stats, duration, SCRAPE);
         epp_scraper_init(&s->plan, EPP_MAX(o->refresh, (epp_us)1000), o->scrape_budget);
         s->tick = evtimer_new(base, on_tick, s);
-        if (!choose_metrics(s) || !s->tick ||
+        if (!choose_metrics(s) || !make_query(s) || !s->tick ||
                 fetcher_new(base, CONNECTIONS_MAX, SPAN_SCRAPE, &s->fetcher) < 0 ||
                 evtimer_add(s->tick, &soon) < 0) {
                 scrapes_free(s);
@@ -354,6 +435,21 @@ scrapes_skipped(const struct scrapes *s)
         return s->plan.skipped;
 }
 
+size_t
+scrapes_filtered(const struct scrapes *s)
+{
+        struct epp_endpoint *const *list;
+        size_t n, count = 0;
+
+        list = epp_pool_list(s->pool, &n);
+        for (size_t i = 0; i < n; i++) {
+                const struct scrape *one = list[i]->user;
+
+                count += one && one->narrow.state == EPP_NARROW_ON;
+        }
+        return count;
+}
+
 void
 scrapes_free(struct scrapes *s)
 {
@@ -372,5 +468,6 @@ scrapes_free(struct scrapes *s)
         fetcher_free(s->fetcher);
         for (size_t i = 0; i < ARRAY_LEN(s->metrics); i++)
                 free(s->metrics[i]);
+        epp_buf_fini(&s->query);
         free(s);
 }

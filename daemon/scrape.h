@@ -20,6 +20,7 @@ struct scrape_stats {
         uint64_t result[FETCH_RESULTS];
         uint64_t not_metrics;       /* 200, but none of the families asked for */
         uint64_t bytes, line_errors;
+        uint64_t rejected;          /* answers to queries that were not used, nor counted above */
         uint64_t missing[SCRAPE_FAMILIES]; /* pages without one that was asked for */
         EPP_HIST(duration, SCRAPE); /* seconds, of all that ended, whatever came */
 };
@@ -32,6 +33,8 @@ EPP_MUSTUSE int scrapes_new(struct event_base *base, const struct opt *o, struct
 /* The period in force, microseconds; turns dropped because a request still ran. */
 epp_us scrapes_period(const struct scrapes *s);
 uint64_t scrapes_skipped(const struct scrapes *s);
+/* Endpoints that are asked for the wanted families only. */
+size_t scrapes_filtered(const struct scrapes *s);
 /* Accepts NULL. Before the pool is freed. */
 void scrapes_free(struct scrapes *s);
 
