@@ -126,13 +126,15 @@ peer_read(size_t n)
 {
         static char text[1 << 16];
         size_t done = 0;
+        bool alien = false;
 
         for (;;) {
                 ssize_t r = w.ssl ? SSL_read(w.ssl, text, (int)EPP_MIN(n - done, sizeof(text)))
                                   : recv(w.fd, text, EPP_MIN(n - done, sizeof(text)), 0);
 
                 for (ssize_t i = 0; i < r; i++)
-                        ck_assert_int_eq(text[i], 'y');
+                        alien |= text[i] != 'y';
+                ck_assert(!alien); /* once a read: each assertion writes to a pipe */
                 if (r <= 0 || (done += (size_t)r) == n)
                         return done;
         }
