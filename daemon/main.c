@@ -530,6 +530,7 @@ finish(struct eppd *d)
         listener_free(d->grpc_health);
         epp_slab_fini(&d->spare.streams);
         epp_slab_fini(&d->spare.scans);
+        epp_buf_fini(&d->spare.answer);
         admin_free(d->admin);
         auth_free(d->auth);
         dump_free(d->dump);

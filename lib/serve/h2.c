@@ -2,6 +2,9 @@
 #include "serve/h2.h"
 
 #include <nghttp2/nghttp2.h>
+#include <stddef.h>
+
+#include "base/slab.h"
 
 #define STREAM_WINDOW (1 << 20)      /* a prompt of 1 MiB without a round trip */
 #define CONNECTION_WINDOW (16 << 20) /* thousands of streams share one connection */
@@ -12,7 +15,9 @@
  * have been seen to allow 40,000; a call that says nothing takes 1.5 KB. */
 #define CALLS_MAX 100000
 #define TEXT_MAX 512
-#define SPARE_MAX (64u << 10)
+#define SPARES 64            /* empty buffers kept, ... */
+#define SPARE_ALL (1u << 20) /* ... and the most they take while there are calls */
+#define SPARE_IDLE (64u << 10)
 #define SILENCE_US 60000000          /* then a PING */
 #define PING_US 20000000             /* and as long for its answer */
 /* Streams reset before their first message, per second: gateways do that when clients leave at
@@ -32,14 +37,14 @@ struct epp_rpc {
         epp_us wake;         /* 0: never */
         size_t header_bytes;
         struct epp_slice path;
-        char path_text[128];
         struct epp_grpc_in in;
         struct epp_buf out;
         size_t owed; /* bytes received while too much was unsent: no window for them yet */
         epp_us moved; /* when the peer last took bytes of out, or out began to fill */
         int code;
-        char text[TEXT_MAX];
         size_t text_n;
+        /* From here on not cleared when a call begins. */
+        char path_text[128], text[TEXT_MAX];
 };
 
 struct epp_h2 {
@@ -50,7 +55,10 @@ struct epp_h2 {
         struct epp_rpc *calls;
         size_t count;
         size_t queued; /* unsent bytes of all calls */
-        struct epp_buf spare; /* empty, see let_go */
+        struct epp_buf spare[SPARES]; /* empty, see let_go */
+        unsigned n_spare;
+        size_t spare_bytes;
+        struct epp_slab ended; /* calls, for the next ones */
         char *room;           /* of epp_h2_drain, while it runs: what is left */
         size_t room_n;
         epp_us now, heard, pinged; /* pinged: an answer is due, 0 = none */
@@ -117,16 +125,17 @@ trailers_only(struct epp_rpc *rpc, const char *http)
                 drop(rpc);
 }
 
-/* A call has a buffer while data is in flight only; the last one freed is the next one's, so that
- * it does not grow from nothing each time. */
+/* A call has a buffer while data is in flight only; those let go are the next ones', so that they
+ * do not grow from nothing each time. */
 static void
 let_go(struct epp_rpc *rpc)
 {
         struct epp_h2 *h = rpc->h;
 
-        if (!h->spare.p && rpc->out.size <= SPARE_MAX) {
-                h->spare = rpc->out;
-                rpc->out = (struct epp_buf){ .cap = h->spare.cap };
+        if (rpc->out.p && h->n_spare < SPARES && h->spare_bytes + rpc->out.size <= SPARE_ALL) {
+                h->spare_bytes += rpc->out.size;
+                h->spare[h->n_spare++] = rpc->out;
+                rpc->out = (struct epp_buf){ .cap = rpc->out.cap };
         } else {
                 epp_buf_fini(&rpc->out);
         }
@@ -138,11 +147,20 @@ take_spare(struct epp_rpc *rpc)
         struct epp_h2 *h = rpc->h;
         size_t cap = rpc->out.cap;
 
-        if (rpc->out.p || !h->spare.p)
+        if (rpc->out.p || !h->n_spare)
                 return;
-        rpc->out = h->spare;
+        rpc->out = h->spare[--h->n_spare];
+        h->spare_bytes -= rpc->out.size;
         rpc->out.cap = cap;
-        h->spare = (struct epp_buf){ 0 };
+}
+
+static void
+free_spares(struct epp_h2 *h, size_t most)
+{
+        while (h->n_spare && h->spare_bytes > most) {
+                h->spare_bytes -= h->spare[--h->n_spare].size;
+                epp_buf_fini(&h->spare[h->n_spare]);
+        }
 }
 
 /* The payload of a DATA frame. While there is room it is written to its place in the caller's and
@@ -261,6 +279,7 @@ make_room(struct epp_rpc *rpc, size_t size)
 int
 epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
 {
+        bool idle = epp_buf_len(&rpc->out) == 0;
         size_t size = 0;
         char *at;
         int r;
@@ -284,7 +303,7 @@ epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
                         memcpy(at, v[i].p, v[i].n);
                 at += v[i].n;
         }
-        if (epp_buf_len(&rpc->out) == 0)
+        if (idle)
                 rpc->moved = rpc->h->now;
         epp_buf_commit(&rpc->out, EPP_GRPC_PREFIX + size);
         rpc->h->queued += EPP_GRPC_PREFIX + size;
@@ -296,8 +315,8 @@ epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
                 rpc->answered = true;
                 if (nghttp2_submit_response(rpc->h->session, rpc->id, f, 2, &data) != 0)
                         drop(rpc);
-        } else {
-                wake(rpc);
+        } else if (idle) {
+                wake(rpc); /* else it is awake, or waits for a window */
         }
         return 0;
 }
@@ -345,7 +364,9 @@ rpc_free(struct epp_rpc *rpc)
         h->queued -= epp_buf_len(&rpc->out);
         epp_grpc_in_fini(&rpc->in);
         epp_buf_fini(&rpc->out);
-        free(rpc);
+        epp_slab_give(&h->ended, rpc);
+        if (h->count == 0)
+                free_spares(h, SPARE_IDLE);
 }
 
 static int
@@ -356,9 +377,10 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *use
 
         if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
                 return 0;
-        rpc = calloc(1, sizeof(*rpc));
+        rpc = epp_slab_take(&h->ended, sizeof(*rpc));
         if (!rpc)
                 return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        memset(rpc, 0, offsetof(struct epp_rpc, path_text));
         rpc->h = h;
         rpc->id = frame->hd.stream_id;
         rpc->next = h->calls;
@@ -716,7 +738,8 @@ epp_h2_free(struct epp_h2 *h, epp_us now)
         }
         h->stats->closed++;
         nghttp2_session_del(h->session);
-        epp_buf_fini(&h->spare);
+        free_spares(h, 0);
+        epp_slab_fini(&h->ended);
         free(h);
 }
 

@@ -11,6 +11,7 @@
 #include "serve/parts.h"
 
 #define CHUNK 62000 /* body bytes per answer: gateways refuse more than 64 KB */
+#define ANSWER_KEPT (64u << 10)
 #define QUEUE_SPARE (8u << 20)
 #define KEEP_MAX 1024 /* bytes of a header that are kept */
 /* STREAMED without waiting: the gateway stops reading its client when its buffer is full, so a
@@ -113,19 +114,22 @@ send_pieces(struct stream *s, const struct epp_slice *v, size_t n)
                 end_call(s, 8, "the peer does not read");
 }
 
+/* It is put together in a buffer that serves all streams in turn. */
 static void
 answer(struct stream *s, enum epp_ext_kind kind, const struct epp_ext_out *o)
 {
-        struct epp_buf b = { 0 };
+        struct epp_buf own = { 0 }, *b = s->cfg->spare ? &s->cfg->spare->answer : &own;
         struct epp_slice v;
 
-        if (epp_ext_put(&b, kind, o) < 0) {
+        if (epp_ext_put(b, kind, o) < 0) {
                 end_call(s, 8, "out of memory");
         } else {
-                v = epp_buf_slice(&b);
+                v = epp_buf_slice(b);
                 send_pieces(s, &v, 1);
         }
-        epp_buf_fini(&b);
+        epp_buf_drain(b, epp_buf_len(b));
+        if (b == &own || b->size > ANSWER_KEPT)
+                epp_buf_fini(b);
 }
 
 static void

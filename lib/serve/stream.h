@@ -89,6 +89,7 @@ void epp_stream_timing_init(struct epp_stream_timing *t, uint64_t (*clock_ns)(vo
  * slabs when no stream is left. */
 struct epp_stream_spare {
         struct epp_slab streams, scans;
+        struct epp_buf answer; /* empty between answers */
 };
 
 /* Limits of 0 are none. */

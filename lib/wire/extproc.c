@@ -48,9 +48,8 @@ skip(struct epp_slice *in, size_t n)
         return true;
 }
 
-/* The next field: 1 and *f, 0 at the end, EPP_EPROTO. */
-static inline int
-next_field(struct epp_slice *in, struct field *f)
+static int
+any_field(struct epp_slice *in, struct field *f)
 {
         uint64_t tag, n;
 
@@ -74,6 +73,29 @@ next_field(struct epp_slice *in, struct field *f)
         default:
                 return EPP_EPROTO;
         }
+}
+
+/* The next field: 1 and *f, 0 at the end, EPP_EPROTO. Nearly all are spans whose tag has one byte
+ * and whose length has one or two. */
+static inline int
+next_field(struct epp_slice *in, struct field *f)
+{
+        const unsigned char *p = (const unsigned char *)in->p;
+        size_t n, head = 2;
+
+        if (EPP_LIKELY(in->n >= 3 && (p[0] & 0x87) == 2 && p[0] >= 8)) {
+                n = p[1];
+                if (n >= 0x80)
+                        n = (n & 0x7f) | (size_t)p[2] << 7, head = 3;
+                if (EPP_LIKELY((head == 2 || p[2] < 0x80) && n <= in->n - head)) {
+                        f->no = p[0] >> 3;
+                        f->type = 2;
+                        f->bytes = epp_slice(p + head, n);
+                        in->p += head + n, in->n -= head + n;
+                        return 1;
+                }
+        }
+        return any_field(in, f);
 }
 
 static int
