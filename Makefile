@@ -3,7 +3,7 @@
 #   make demo         simulated servers, eppd, Envoy, a live table;  KUBE=1: on a real API server
 #   make check-quick  lint and unit tests;  make check  everything
 #   make check-kube   against a real API server
-#   make VARIANT=asan|debug ...    same goals, in build/VARIANT/
+#   make VARIANT=asan|timed|debug ...    same goals, in build/VARIANT/
 #   make install DESTDIR=...;  make dist, make distcheck
 VARIANT ?= release
 B := build/$(VARIANT)
@@ -29,10 +29,12 @@ WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer
 	-Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough $(WERROR)
 OPT_release = -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(FORTIFY) -fstack-protector-strong \
 	-fstack-clash-protection
+OPT_timed   = $(OPT_release) -DEPP_DEBUG
 OPT_debug   = -O0 -g3 -DEPP_DEBUG
 OPT_asan    = -O1 -g -DEPP_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 LD_release  = -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+LD_timed    = $(LD_release)
 LD_asan     = -fsanitize=address,undefined
 CFLAGS_ALL = -std=gnu11 -fvisibility=hidden -fno-common -fPIE -ffile-prefix-map=$(CURDIR)=. \
 	$(WARN) $(OPT_$(VARIANT)) $(USER_CFLAGS)

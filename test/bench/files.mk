@@ -26,8 +26,10 @@ $(B)/test/bench/pages: $(B)/test/bench/pages.o $(B)/lib/base/base.o
 	$(CC) $(LDFLAGS_ALL) -o $@ $^
 $(B)/test/bench/micro: $(B)/test/bench/micro.o $(B)/libeppd.a
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS) -lm
-all: $(B)/test/bench/pages $(B)/test/bench/micro
--include $(B)/test/bench/pages.d $(B)/test/bench/micro.d
+$(B)/test/bench/fetchfloor: $(B)/test/bench/fetchfloor.o $(B)/lib/base/base.o
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_LIBS)
+all: $(B)/test/bench/pages $(B)/test/bench/micro $(B)/test/bench/fetchfloor
+-include $(B)/test/bench/pages.d $(B)/test/bench/micro.d $(B)/test/bench/fetchfloor.d
 # What eppd costs against the floor; minutes, and not part of check.
 bench: all
 	@sh test/bench/bench.sh

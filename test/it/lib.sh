@@ -11,7 +11,9 @@ end_all() {
         for p in $pids; do wait "$p" 2>/dev/null; done
         pids=
 }
-trap 'end_all; rm -rf "$dir"' EXIT
+# Callbacks that held the loop, of builds that say so: `make check-slow`.
+keep_slow() { [ -z "${SLOW_LOG:-}" ] || grep -hsa ev=slow_callback "$dir"/*log* >>"$SLOW_LOG"; }
+trap 'end_all; keep_slow; rm -rf "$dir"' EXIT
 trap 'exit 1' INT TERM HUP
 
 ok() { n=$((n + 1)); echo "ok $n - $1"; }
@@ -54,6 +56,7 @@ start_sim() {
 field() { sed -n "s/.*ev[=\":]*listening[ \"].*$1[=\":]*\([0-9]*\).*/\1/p" "$dir/eppd.log"; }
 # start_eppd ARGS...: its ports are in $grpc $health $admin
 start_eppd() {
+        keep_slow
         rm -f "$dir/eppd.log" # the last one's listening line must not be taken for this one's
         "$eppd" --bind-address=127.0.0.1 --grpc-port=0 --grpc-health-port=0 --metrics-port=0 "$@" \
                 >"$dir/eppd.log" 2>&1 &
