@@ -1,26 +1,26 @@
 #!/bin/sh
 # bench.sh - what eppd costs, as ratios to the least that its libraries allow (floor), both measured
-# in turn in one run, as machines differ and others use this one. `make bench`; QUICK=1: one minute.
-# RIVAL=ADDR:PORT,PID: another picker that runs already is measured in the same turns.
-# The result is kept in build/bench.last; the next run says what changed.
+# in turn in one run, as machines differ and others use this one. `make bench`; QUICK=1: a minute.
+# RIVAL=ADDR:PORT,PID: another picker that runs already, without TLS, is measured in the same turns.
+# The result is kept in build/bench.last (bench-quick.last); the next such run says what changed.
 . test/it/lib.sh
 b=build/$variant/test/bench page=test/data/metrics/vllm-0.30.0-lora.txt
-last=build/bench.last now=$dir/now
-runs=${QUICK:+2} runs=${runs:-5} scale=${QUICK:+4} scale=${scale:-1} endpoints=100
+last=build/bench${QUICK:+-quick}.last now=$dir/now
+runs=${QUICK:+3} runs=${runs:-5} scale=${QUICK:+4} scale=${scale:-1} endpoints=100 rival=${RIVAL:-} rival_idle=0
 : >"$now"
 note() { echo "$1 $2" >>"$now"; }
 # row NAME VALUE UNIT GOAL: with the change since the last run
 row() {
         was=$(awk -v k="$1" '$1 == k { print $2 }' "$last" 2>/dev/null)
         change=$(awk -v a="$2" -v b="$was" 'BEGIN { if (b + 0 > 0) printf "%+.0f %%", (a / b - 1) * 100 }')
-        printf '%-26s %10s %-8s %-22s %s\n' "$1" "$2" "$3" "$4" "$change"
+        printf '%-30s %10s %-8s %-34s %s\n' "$1" "$2" "$3" "$4" "$change"
         note "$1" "$2"
 }
 # The middle one of numbers on lines.
 median() { sort -n | awk '{ v[NR] = $1 } END { printf "%s", v[int((NR + 1) / 2)] }'; }
 spread() { sort -n | awk '{ v[NR] = $1 } END { printf "%.2f / %.2f / %.2f", v[1], v[int((NR + 1) / 2)], v[NR] }'; }
-start_floor() {
-        "$b/floor" >"$dir/floor.log" &
+start_floor() { # its one endpoint is eppd's first, so that a subset may hold it
+        "$b/floor" --endpoint "127.1.0.1:$pages" >"$dir/floor.log" &
         floor_pid=$!
         pids="$pids $floor_pid"
         until_ok 10 grep -q listen "$dir/floor.log"
@@ -35,7 +35,8 @@ start_pages() {
 # endpoints N: flags for that many addresses of the page server
 endpoint_flags() { awk -v n="$1" -v p="$pages" 'BEGIN { for (i = 0; i < n; i++)
         printf "--endpoint 127.%d.%d.%d:%d ", 1 + i / 62500, i / 250 % 250, 1 + i % 250, p }'; }
-cpu_ns() { awk '{ print $1 }' "/proc/$1/schedstat"; }
+# A rival may have threads; eppd has one.
+cpu_ns() { cat "/proc/$1/task/"*/schedstat | awk '{ n += $1 } END { printf "%.0f", n }'; }
 # cores PID SECONDS: of one core, used over that time
 cores() {
         c0=$(cpu_ns "$1") t0=$(date +%s%N)
@@ -43,63 +44,172 @@ cores() {
         awk -v c="$(($(cpu_ns "$1") - c0))" -v t="$(($(date +%s%N) - t0))" 'BEGIN { printf "%.4f", c / t }'
 }
 rss() { awk '/^VmRSS/ { printf "%.1f", $2 / 1024 }' "/proc/$1/status"; }
-# one TARGET PID IDLE OPTIONS: CPU us per request without what the idle loop takes
+# one WHO TARGET PID IDLE OPTIONS: CPU us per request without what the idle loop takes goes to v.WHO, the p99
+# of its picks to p.WHO, that of the whole request half to h.WHO
 one() {
-        target=$1 pid=$2 idle=$3
-        shift 3
-        "$b/load" --target "$target" --pid "$pid" --timeout 60 "$@" >"$dir/load.out" ||
-                { cat "$dir/load.out" >&2; exit 1; }
-        awk -v idle="$idle" '{ v[$1] = $2 } END { printf "%.2f\n", v["target_cpu_us_per_request"] - \
-                idle * v["seconds"] * 1e6 / v["requests"] }' "$dir/load.out"
+        who=$1 target=$2 pid=$3 idle_of=$4
+        shift 4
+        "$b/load" --target "$target" --pid "$pid" --timeout 60 "$@" >"$dir/load.out" || { cat "$dir/load.out" >&2; return 1; }
+        awk -v idle="$idle_of" '{ v[$1] = $2 } END { printf "%.2f\n", v["target_cpu_us_per_request"] - \
+                idle * v["seconds"] * 1e6 / v["requests"] }' "$dir/load.out" >>"$dir/v.$who"
+        out pick_us_p99 >>"$dir/p.$who"
+        out routed_us_p99 >>"$dir/h.$who"
+}
+out() { awk -v k="$1" '$1 == k { print $2 }' "$dir/load.out"; }
+one_eppd() { one eppd "127.0.0.1:$grpc" "$eppd_pid" "$idle" "$@" || exit 1; }
+one_rival() { # one that cannot do it has a row that says so
+        [ -n "$rival" ] && [ ! -e "$dir/v.failed" ] || return 0
+        one rival "${rival%,*}" "${rival##*,}" "$rival_idle" "$@" || : >"$dir/v.failed"
+}
+forget() { rm -f "$dir"/[vph].*; }
+# ratios A B: of the numbers in two files, line by line
+ratios() { paste "$1" "$2" | awk '$2 > 0 { printf "%.2f\n", $1 / $2 }'; }
+# over NAME GOAL KIND: the row of the ratios eppd / floor
+over() {
+        ratios "$dir/$3.eppd" "$dir/$3.floor" >"$dir/ratio"
+        row "$1" "$(median <"$dir/ratio")" times "${2:+<= }${2:-no goal}; $(spread <"$dir/ratio")"
 }
 # shape NAME GOAL REQUESTS OPTIONS: floor and eppd in turn
 shape() {
         name=$1 goal=$2 n=$(($3 / scale))
         shift 3
-        rm -f "$dir"/v.*
+        forget
         for _ in $(seq "$runs"); do
-                one "$floor" "$floor_pid" 0 --requests "$n" "$@" >>"$dir/v.floor"
-                one "127.0.0.1:$grpc" "$eppd_pid" "$idle" --requests "$n" "$@" >>"$dir/v.eppd"
-                [ -z "${RIVAL:-}" ] || one "${RIVAL%,*}" "${RIVAL#*,}" 0 --requests "$n" "$@" >>"$dir/v.rival"
-                awk '{ a[FILENAME] = $1 } END { print a[ARGV[1]] / a[ARGV[2]] }' "$dir/v.eppd" "$dir/v.floor" >>"$dir/v.ratio"
+                one floor "$floor" "$floor_pid" 0 --requests "$n" "$@" || exit 1
+                one_eppd --requests "$n" "$@"
+                one_rival --requests "$n" "$@"
         done
         row "$name" "$(median <"$dir/v.eppd")" us "floor $(median <"$dir/v.floor") us"
-        row "$name/floor" "$(median <"$dir/v.ratio")" times "<= $goal; $(spread <"$dir/v.ratio")"
-        [ -z "${RIVAL:-}" ] || row "rival/$name" "$(median <"$dir/v.rival")" us ""
+        over "$name/floor" "$goal" v
+        [ -z "$rival" ] || row_rival
 }
+row_rival() {
+        if [ ! -e "$dir/v.failed" ]; then
+                ratios "$dir/v.eppd" "$dir/v.rival" >"$dir/ratio"
+                row "rival/$name" "$(median <"$dir/v.rival")" us "eppd/rival $(spread <"$dir/ratio")"
+        else
+                row "rival/$name" - us "failed"
+        fi
+}
+# p99 NAME GOAL KIND: of the times of the last shape
+p99() {
+        row "$1_p99" "$(median <"$dir/$3.eppd")" us "floor $(median <"$dir/$3.floor") us"
+        over "$1_p99/floor" "$2" "$3"
+        [ -z "$rival" ] || [ -e "$dir/v.failed" ] || row "rival/$1_p99" "$(median <"$dir/$3.rival")" us ""
+}
+# lone OPTIONS: eppd alone, as often as the others; the median is in $value
+lone() {
+        forget
+        for _ in $(seq "$runs"); do one_eppd "$@"; done
+        value=$(median <"$dir/v.eppd")
+}
+# versus NAME GOAL A B: two kinds of load in turn, each "TARGET PID IDLE OPTIONS"; the first's median is in $value
+versus() {
+        forget
+        for _ in $(seq "$runs"); do
+                # shellcheck disable=SC2086
+                one a $3 && one b $4 || exit 1
+        done
+        ratios "$dir/v.a" "$dir/v.b" >"$dir/ratio"
+        value=$(median <"$dir/v.a")
+        row "$1" "$(median <"$dir/ratio")" times "$2; $(spread <"$dir/ratio")"
+}
+of() { awk -v k="$1" '$1 == k { print $2 }' "$now"; }
+# handshakes NAME GOAL OPTIONS: a connection for each request
+handshakes() {
+        name=$1 goal=$2
+        shift 2
+        lone --tls --streams 1 --per-connection 1 --requests $((1500 / scale)) "$@"
+        row "$name" "$value" us "$(spread <"$dir/v.eppd"); resumed $(out resumed) of $(out connections)"
+        row "${name}_per_core_s" "$(awk -v us="$value" 'BEGIN { printf "%.0f", 1e6 / us }')" "" ">= $goal"
+}
+# What eppd holds of requests whose end has not come.
+held() {
+        before=$(rss "$eppd_pid")
+        "$b/load" --target "127.0.0.1:$grpc" --streams 128 --body 400000 --chunks 0 --hold-at end --hold 2 \
+                --timeout 60 >"$dir/held.out" &
+        held_pid=$!
+        pids="$pids $held_pid"
+        until_ok 10 all_held || { echo "128 bodies are not held" >&2; exit 1; }
+        during=$(rss "$eppd_pid")
+        wait "$held_pid" || { cat "$dir/held.out" >&2; exit 1; }
+        row held_128_streams "$(awk -v a="$before" -v b="$during" 'BEGIN { printf "%.2f", (b - a) * 1048576 / (128 * 400000) }')" \
+                times "<= 1.25; RSS / bytes held"
+}
+all_held() { metric eppd_held_body_bytes | awk '{ exit !($1 == 128 * 400000) }'; }
+# flat REQUESTS: what so many add to the memory that 20,000 have left
+flat() {
+        one_eppd --requests 20000
+        before=$(rss "$eppd_pid")
+        one_eppd --requests "$1"
+        row rss_after_many "$(awk -v a="$before" -v b="$(rss "$eppd_pid")" 'BEGIN { printf "%.1f", b - a }')" MiB \
+                "flat; 20,000 to $1 requests"
+}
+# max - min picks of 1,000 that are all there before the first goes on, on 10 equal endpoints
+burst() {
+        : >"$dir/burst"
+        for _ in $(seq $((runs * 2))); do
+                one_eppd --streams 1000 --hold 0 --spread --endpoints 10
+                echo $(($(out picks_max) - $(out picks_min))) >>"$dir/burst"
+        done
+        row burst_1000 "$(median <"$dir/burst")" picks "max - min; $(spread <"$dir/burst")"
+}
+subset_of() { endpoint_flags "$1" | sed 's/--endpoint //g; s/ *$//; s/ /,/g'; }
 plain() { start_eppd --secure-serving=false "$@" && until_ok 20 fresh; }
 fresh() { [ "$(metric 'eppd_endpoints{state="fresh"}')" = "${want:-$endpoints}" ]; }
 stop_eppd() { stop "$eppd_pid"; }
 
-start_floor && start_pages || exit 1
+[ -z "$rival" ] || kill -0 "${rival##*,}" || { echo "RIVAL=ADDR:PORT,PID: no such process" >&2; exit 2; }
+start_pages && start_floor || exit 1
 flags=$(endpoint_flags $endpoints)
 # shellcheck disable=SC2086
 plain $flags || { tail -n 3 "$dir/eppd.log"; exit 1; }
-printf '%-26s %10s %-8s %-22s %s\n' what value unit "goal; min / med / max" change
+printf '%-30s %10s %-8s %-34s %s\n' what value unit "goal; min / med / max" change
 sleep 2
 row idle_100_endpoints "$(cores "$eppd_pid" $((8 / scale)))" cores "<= 0.10; 62 KB, 50 ms"
-idle=$(awk '$1 == "idle_100_endpoints" { print $2 }' "$now")
+idle=$(of idle_100_endpoints)
+[ -z "$rival" ] || rival_idle=$(cores "${rival##*,}" $((8 / scale)))
 row rss_100_endpoints "$(rss "$eppd_pid")" MiB "<= 16"
 shape small 2.0 40000 --body 700 --chunks 8
 shape chat 1.6 8000 --body 10000 --chunks 100
 shape long 1.4 600 --body 400000 --chunks 1000
-shape long_50_per_second 1.4 200 --body 400000 --chunks 100 --rate 50
 shape lean 2.0 40000 --mode lean --body 700
 row rss_after "$(rss "$eppd_pid")" MiB "flat"
 stop_eppd
 # shellcheck disable=SC2086
 plain --refresh-metrics-interval=1h $flags && idle=0 # the same without scrapes: nothing to subtract
+held
 shape quiet_small 2.0 40000 --body 700 --chunks 8
 shape quiet_chat 1.6 8000 --body 10000 --chunks 100
 shape quiet_long 1.4 600 --body 400000 --chunks 1000
 shape quiet_long_50_per_second 1.4 200 --body 400000 --chunks 100 --rate 50
-stop_eppd
+p99 quiet_long_50_pick 1.5 p
+p99 quiet_long_50_routed "" h
+shape lean_long 1.4 600 --mode lean --body 400000
+quiet="127.0.0.1:$grpc $eppd_pid 0"
+many="--body 400000 --requests $((600 / scale))"
+versus lean_long/half "1: the same" "$quiet $many --mode lean" "$quiet $many --chunks 0"
+shape spaced "" 640 --streams 64 --chunks 100 --spacing 1
+rival=
+shape subset "" 40000 --subset "$(subset_of 10)"
+rival=${RIVAL:-}
+many="--requests $((40000 / scale))"
+versus subset/small "10 of 100" "$quiet $many --subset $(subset_of 10)" "$quiet $many"
+lone --streams 1 --per-connection 1 --requests $((1500 / scale))
+row plain_connections "$value" us "$(spread <"$dir/v.eppd"); without TLS"
+flat $((1000000 / scale))
+plain_pid=$eppd_pid
 # shellcheck disable=SC2086
 start_eppd --refresh-metrics-interval=1h $flags && idle=0
-rm -f "$dir"/v.*
-for _ in $(seq "$runs"); do one "127.0.0.1:$grpc" "$eppd_pid" 0 --tls --requests $((40000 / scale)) >>"$dir/v.tls"; done
-row tls_small "$(median <"$dir/v.tls")" us "<= 1.5 x quiet_small"
-row tls/plain "$(awk -v a="$(median <"$dir/v.tls")" '$1 == "quiet_small" { printf "%.2f", a / $2 }' "$now")" times "<= 1.5"
+versus tls/plain "<= 1.5" "127.0.0.1:$grpc $eppd_pid 0 $many --tls" "$quiet $many"
+row tls_small "$value" us ""
+stop "$plain_pid"
+handshakes tls_connections 1500
+handshakes tls_resumed 4000 --resume
+stop_eppd
+# shellcheck disable=SC2046
+want=10 && plain $(endpoint_flags 10)
+burst
 stop_eppd
 endpoints=1000 want=1000
 # shellcheck disable=SC2046

@@ -1,9 +1,9 @@
 #!/bin/sh
 # kube.sh - what watching an API server costs: a table of the issue's figures, each with how it was
 # measured. The API server is fakekube, so half of the machine goes to it. `make bench-kube`.
-#   kube.sh [start] [event] [large] [storm] [outage]    some of them; outage takes two minutes
+#   kube.sh [start] [event] [large] [storm] [outage] [p999]    some of them; outage takes two minutes
 . test/it/lib.sh
-load=build/$variant/test/bench/load
+b=build/$variant/test/bench load=build/$variant/test/bench/load
 k8s=apis/inference.networking.k8s.io/v1/namespaces/default/inferencepools
 models=apis/inference.networking.x-k8s.io/v1alpha2/namespaces/default/inferencemodels
 post() { get -f -o "$dir/null" -X POST "$@"; }
@@ -153,6 +153,68 @@ outage() {
         row "82 half-open watch: noticed after" "$(less "$(date +%s.%N)" "$t0") s" "75 s" "as above"
         over
 }
+# open TARGET PID SECONDS: an open loop of $rate; what it said is in load.PID
+open() {
+        "$load" --target "$1" --rate "$rate" --duration "$3" --requests 10000000 --streams 2000 --pid "$2" \
+                --timeout 40 >"$dir/load.$2" 2>&1 || sed 's/^/# /' "$dir/load.$2" >&2
+}
+busy() { # SECONDS: cores of eppd at $rate
+        c0=$(cpu)
+        open "127.0.0.1:$grpc" "$eppd_pid" "$1"
+        less "$(cpu)" "$c0" "$1"
+}
+lists() { get "$kube/fake/log?path=pods&verb=list" | wc -l; }
+# The watch of pods is told that its version is gone: eppd lists all 10,000 again.
+list_again() { post "$kube/fake/set" -d '{"compact": true}' && post "$kube/fake/event?resource=pods&preset=error"; }
+# Seconds that it was ready to run and another process had the core.
+waited() { awk '{ print $2 / 1e9 }' "/proc/$eppd_pid/schedstat"; }
+p999_of() { awk '$1 == "pick_us_p99.9" { print $2 }' "$dir/load.$1"; }
+of_floor() { # the same list goes to curl, while floor answers at the same rate
+        open "127.0.0.1:$floor_port" "$floor_pid" 6 &
+        opened=$!
+        sleep 1
+        get -o "$dir/null" "$kube/api/v1/namespaces/default/pods"
+        wait "$opened"
+        p999_of "$floor_pid"
+}
+# cores, p99.9 calm, with a list, of floor with a list; lists, share of time without a core
+p999_rounds() {
+        for round in 1 2 3; do
+                cores=$(busy 6) calm=$(p999_of "$eppd_pid") was=$(lists) w0=$(waited)
+                open "127.0.0.1:$grpc" "$eppd_pid" 6 &
+                opened=$!
+                sleep 1
+                list_again
+                wait "$opened"
+                w1=$(waited)
+                echo "$cores $calm $(p999_of "$eppd_pid") $(of_floor) $(($(lists) - was)) $(less "$w1" "$w0" 6)"
+        done
+}
+middle() { awk -v f="$1" '{ print $f }' "$dir/rounds" | sort -n | sed -n 2p; }
+all_of() { awk -v f="$1" '{ print $f }' "$dir/rounds" | paste -sd ' '; }
+p999() {
+        "$b/pages" --port "$port" test/data/metrics/vllm-0.30.0-lora.txt >"$dir/pages.log" &
+        pages_pid=$!
+        pids="$pids $pages_pid"
+        "$b/floor" >"$dir/floor.log" &
+        floor_pid=$!
+        pids="$pids $floor_pid"
+        begin 10000 1000
+        floor_port=$(sed -n 's/listen //p' "$dir/floor.log")
+        eppd && until_ok 60 is_ready && sleep 10
+        renice -n 19 -p "$kube_pid" "$pages_pid" >"$dir/null" # they would be on other machines
+        rate=4000 idle=$(c0=$(cpu); sleep 3; less "$(cpu)" "$c0" 3)
+        while awk -v c="$(busy 3)" 'BEGIN { exit !(c < 0.68) }' && [ "$rate" -lt 50000 ]; do rate=$((rate * 6 / 5)); done
+        p999_rounds >"$dir/rounds"
+        row "p99.9 of picks at 70 % of a core, a list arriving" "$(middle 3) us" "5000 us" "median of: $(all_of 3)"
+        row "  without the list" "$(middle 2) us" "" "$(all_of 2)"
+        row "  floor, the list going to curl" "$(middle 4) us" "" "$(all_of 4)"
+        row "  of one core" "$(middle 1)" "0.7" "at $rate requests a second; idle $idle; lists begun: $(all_of 5)"
+        row "  ready to run, core taken by others" "$(middle 6)" "0" "share of the time with a list: $(all_of 6)"
+        row "  endpoints fresh" "$(page | sed -n 's/^eppd_endpoints{state="fresh"} //p')" 1000 \
+                "each every $(page | sed -n 's/^eppd_scrape_period_seconds //p') s; longest callback $(longest)"
+        over
+}
 row what value goal how
-[ $# -gt 0 ] || set -- start event large storm outage
+[ $# -gt 0 ] || set -- start event large storm outage p999
 for what; do "$what"; done

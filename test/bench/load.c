@@ -2,10 +2,10 @@
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,11 +24,18 @@ static const char usage[] =
         "  --body BYTES          of the request, at least that of an empty chat; 0: a GET (700)\n"
         "  --request-chunk BYTES the body in messages of this size (0: one)\n"
         "  --chunks N            of the response, with --chunk-size BYTES each (8 of 200)\n"
+        "  --spacing MS          one chunk every MS milliseconds (0: as fast as they are answered)\n"
         "  --lockstep            the next chunk only after the answer to the last\n"
         "  --end HOW             reset: END_STREAM, RST_STREAM; half-close: await the status\n"
         "  --abort WHERE         RST_STREAM behind headers, in the middle of body, or of response\n"
         "  --hold SECONDS        once every place has its pick, wait so long, then go on\n"
+        "  --hold-at WHERE       ... behind the pick, or before the end of the request body (pick, end)\n"
         "  --drop                ... then reset the connections instead\n"
+        "  --per-connection N    requests, then a new connection in its place (0: no limit)\n"
+        "  --resume              ... with the TLS session of the last one\n"
+        "  --subset LIST         only these may be picked: ADDR:PORT,... as Envoy's metadata\n"
+        "  --spread              report picks of the least and of the most picked endpoint\n"
+        "  --endpoints N         ... of so many: one that was never picked counts as 0\n"
         "  --stall N             so many streams of each connection never read their answers\n"
         "  --deaf                the connections never read at all; ends after --duration\n"
         "  --window BYTES        offered to each stream (16777216)\n"
@@ -38,6 +45,7 @@ static const char usage[] =
 
 static const char *const mode_names[] = { "duplex", "lean", "buffered", "none", NULL };
 static const char *const abort_names[] = { "no", "headers", "body", "response", NULL };
+static const char *const hold_names[] = { "pick", "end", NULL };
 static const char *const end_names[] = { "reset", "half-close", NULL };
 
 int64_t
@@ -97,7 +105,8 @@ set_target(struct load_options *o, const char *text)
 enum {
         O_TARGET = 256, O_TLS, O_CONNECTIONS, O_STREAMS, O_REQUESTS, O_DURATION, O_RATE, O_MODE,
         O_MODEL, O_BODY, O_RCHUNK, O_CHUNKS, O_CSIZE, O_LOCKSTEP, O_END, O_ABORT, O_HOLD, O_DROP,
-        O_STALL, O_DEAF, O_WINDOW, O_PID, O_TIMEOUT, O_HELP
+        O_STALL, O_DEAF, O_WINDOW, O_PID, O_TIMEOUT, O_SUBSET, O_SPACING, O_PERCONN, O_RESUME,
+        O_SPREAD, O_ENDPOINTS, O_HOLDAT, O_HELP
 };
 static const struct option long_options[] = {
         { "target", 1, NULL, O_TARGET }, { "tls", 0, NULL, O_TLS },
@@ -110,7 +119,10 @@ static const struct option long_options[] = {
         { "abort", 1, NULL, O_ABORT }, { "hold", 1, NULL, O_HOLD }, { "drop", 0, NULL, O_DROP },
         { "stall", 1, NULL, O_STALL }, { "deaf", 0, NULL, O_DEAF },
         { "window", 1, NULL, O_WINDOW }, { "pid", 1, NULL, O_PID },
-        { "timeout", 1, NULL, O_TIMEOUT }, { "help", 0, NULL, O_HELP }, { NULL, 0, NULL, 0 }
+        { "timeout", 1, NULL, O_TIMEOUT }, { "subset", 1, NULL, O_SUBSET },
+        { "spacing", 1, NULL, O_SPACING }, { "per-connection", 1, NULL, O_PERCONN },
+        { "resume", 0, NULL, O_RESUME }, { "spread", 0, NULL, O_SPREAD },
+        { "endpoints", 1, NULL, O_ENDPOINTS }, { "hold-at", 1, NULL, O_HOLDAT }, { "help", 0, NULL, O_HELP }, { NULL, 0, NULL, 0 }
 };
 
 static void
@@ -140,6 +152,13 @@ set_option(struct load_options *o, int c, const char *arg)
         case O_WINDOW: o->window = (size_t)number(arg, 1 << 30); break;
         case O_PID: o->pid = (int)number(arg, 1 << 30); break;
         case O_TIMEOUT: o->timeout = number(arg, 1e6); break;
+        case O_SUBSET: o->subset = arg; break;
+        case O_SPACING: o->spacing = number(arg, 1e6); break;
+        case O_PERCONN: o->per_connection = (unsigned)number(arg, 1e9); break;
+        case O_RESUME: o->resume = true; break;
+        case O_SPREAD: o->spread = true; break;
+        case O_ENDPOINTS: o->endpoints = (unsigned)number(arg, 1e6); break;
+        case O_HOLDAT: o->hold_at = word(arg, hold_names); break;
         case O_HELP: fputs(usage, stdout); exit(0);
         default: fputs(usage, stderr); exit(2);
         }
@@ -162,13 +181,17 @@ parse(struct load_options *o, int argc, char **argv)
                 o->requests = (uint64_t)o->connections * o->streams;
         if (o->stall >= o->streams)
                 errx(2, "--stall leaves no stream that reads");
+        if (o->per_connection && (o->hold >= 0 || o->stall || o->deaf))
+                errx(2, "--per-connection goes with none of --hold --stall --deaf");
+        if (o->hold_at == HOLD_END && (o->hold < 0 || !o->body || o->mode >= MODE_BUFFERED))
+                errx(2, "--hold-at end wants --hold and a body in the mode duplex or lean");
 }
 
 struct usage {
         uint64_t cpu_us, rss_kib, peak_kib;
 };
 
-/* The number behind <key> in /proc/PID/FILE, or the first one of the file. */
+/* The number behind <key> in /proc/PID/FILE. */
 static uint64_t
 proc_number(int pid, const char *file, const char *key)
 {
@@ -188,18 +211,37 @@ proc_number(int pid, const char *file, const char *key)
         return v;
 }
 
-/* CPU time in nanoseconds of the first thread: eppd has no other. */
+/* CPU time of all its threads, those included that are over. */
+static uint64_t
+cpu_us(int pid)
+{
+        struct timespec t = { 0, 0 };
+        clockid_t clock;
+
+        if (clock_getcpuclockid(pid, &clock) == 0)
+                clock_gettime(clock, &t);
+        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 static struct usage
 usage_of(int pid)
 {
         struct usage u = { 0, 0, 0 };
 
         if (pid) {
-                u.cpu_us = proc_number(pid, "schedstat", "") / 1000;
+                u.cpu_us = cpu_us(pid);
                 u.rss_kib = proc_number(pid, "status", "VmRSS:");
                 u.peak_kib = proc_number(pid, "status", "VmHWM:");
         }
         return u;
+}
+
+static bool
+more(const struct run *run)
+{
+        const struct load_options *o = run->opt;
+
+        return !run->stop && (!o->requests || run->begun < o->requests);
 }
 
 /* Begins what is due: all free places, or what the rate says. */
@@ -212,7 +254,7 @@ begin(struct run *run, struct conn **conns, int64_t start, int64_t now)
 
         if (o->duration > 0 && now - start > (int64_t)(o->duration * 1e6))
                 run->stop = true;
-        while (!run->stop && full < o->connections && (!o->requests || run->begun < o->requests)) {
+        while (more(run) && full < o->connections) {
                 struct conn *c = conns[next++ % o->connections];
                 int64_t due = now;
 
@@ -236,7 +278,7 @@ can_begin(const struct run *run, struct conn **conns)
 {
         const struct load_options *o = run->opt;
 
-        if (run->stop || o->rate > 0 || (o->requests && run->begun >= o->requests))
+        if (!more(run) || o->rate > 0)
                 return false;
         for (unsigned i = 0; i < o->connections; i++)
                 if (conns[i] && conn_free_slot(conns[i]))
@@ -270,12 +312,49 @@ hold_over(struct run *run, struct conn **conns, int64_t now)
 static bool
 finished(const struct run *run)
 {
-        const struct load_options *o = run->opt;
-
-        if (!run->stop && (!o->requests || run->begun < o->requests))
+        if (more(run))
                 return false;
         /* Streams that never read are not waited for. */
         return run->ended + (run->stalled - run->stalled_resets) >= run->begun;
+}
+
+/* Microseconds that nothing can be due in. */
+static int64_t
+idle_us(const struct run *run, struct conn **conns)
+{
+        const struct load_options *o = run->opt;
+        int64_t now = now_us(), at = now + 20000, due;
+
+        if (can_begin(run, conns))
+                return 0;
+        if (o->rate > 0) {
+                due = run->first_us + (int64_t)((double)run->begun * 1e6 / o->rate);
+                at = EPP_MIN(at, due > now ? due : now + 1000); /* late: all places are taken */
+        }
+        if (run->release_at && !run->released)
+                at = EPP_MIN(at, run->release_at);
+        for (unsigned i = 0; o->spacing > 0 && i < o->connections; i++)
+                if (conns[i])
+                        at = EPP_MIN(at, conn_wakes(conns[i]));
+        return EPP_MAX(at - now, 0);
+}
+
+/* The same in microseconds that epoll_wait has in milliseconds: due times are kept to some 10. */
+static int
+wait_events(int ep, struct epoll_event *got, int n, int64_t us)
+{
+        struct timespec t = { us / 1000000, us % 1000000 * 1000 };
+
+        return epoll_pwait2(ep, got, n, &t, NULL);
+}
+
+static void
+open_into(struct run *run, struct conn **c, int ep, unsigned i)
+{
+        struct epoll_event ev = { .events = EPOLLIN, .data = { .u32 = i } };
+
+        *c = conn_open(run);
+        epoll_ctl(ep, EPOLL_CTL_ADD, conn_fd(*c), &ev);
 }
 
 /* One look at every connection. False: nothing is left to do. */
@@ -306,6 +385,10 @@ turn(struct run *run, struct conn **conns, int ep, int64_t start)
                         conns[i] = NULL;
                         continue;
                 }
+                if (more(run) && conn_spent(conns[i])) {
+                        conn_free(conns[i], false);
+                        open_into(run, &conns[i], ep, i);
+                }
                 alive++;
                 ev.events = (conn_wants_read(conns[i]) ? EPOLLIN : 0u) |
                         (conn_wants_write(conns[i]) ? EPOLLOUT : 0u);
@@ -313,7 +396,7 @@ turn(struct run *run, struct conn **conns, int ep, int64_t start)
         }
         if (!alive)
                 return false; /* each was lost, and has said so */
-        n = epoll_wait(ep, got, 64, can_begin(run, conns) ? 0 : o->rate > 0 ? 1 : 20);
+        n = wait_events(ep, got, 64, idle_us(run, conns));
         for (int i = 0; i < n; i++) {
                 struct conn **c = &conns[got[i].data.u32];
 
@@ -342,6 +425,12 @@ report(const struct run *run, const struct usage *before, const struct usage *af
         printf("picks %" PRIu64 "\npick_us_p50 %" PRIu64 "\npick_us_p99 %" PRIu64
                "\npick_us_p99.9 %" PRIu64 "\npick_us_max %" PRIu64 "\n", h->n, hist_at(h, 0.5),
                hist_at(h, 0.99), hist_at(h, 0.999), h->max);
+        printf("routed_us_p50 %" PRIu64 "\nrouted_us_p99 %" PRIu64 "\n", hist_at(&run->routed_us, 0.5),
+                hist_at(&run->routed_us, 0.99));
+        if (o->per_connection)
+                printf("connections %" PRIu64 "\nresumed %" PRIu64 "\n", run->connections, run->resumed);
+        if (o->spread)
+                dests_print(&run->dests, o->endpoints);
         if (o->stall)
                 printf("stalled_resets %" PRIu64 "\n", run->stalled_resets);
         if (o->pid)
@@ -366,17 +455,18 @@ main(int argc, char **argv)
         parse(&o, argc, argv);
         signal(SIGPIPE, SIG_IGN);
         run.opt = &o;
+        prctl(PR_SET_TIMERSLACK, 1000ul);
         plan_make(&run.plan, &o);
+        if (o.subset)
+                dests_allow(&run.dests, o.subset);
         conns = calloc(o.connections, sizeof(struct conn *));
         if (!conns || ep < 0)
                 err(2, "cannot begin");
-        for (unsigned i = 0; i < o.connections; i++) {
-                struct epoll_event ev = { .events = EPOLLIN, .data = { .u32 = i } };
-
-                conns[i] = conn_open(&run);
-                epoll_ctl(ep, EPOLL_CTL_ADD, conn_fd(conns[i]), &ev);
-        }
         before = usage_of(o.pid);
+        for (unsigned i = 0; i < o.connections; i++)
+                open_into(&run, &conns[i], ep, i);
+        if (!o.per_connection)
+                before = usage_of(o.pid); /* else handshakes count */
         run.first_us = run.last_us = now_us();
         while (turn(&run, conns, ep, run.first_us))
                 ;

@@ -50,7 +50,7 @@ next_field(const uint8_t **p, const uint8_t *end, struct field *f)
 static const uint8_t *
 inner(const uint8_t *p, size_t n, unsigned number, size_t *ret_n)
 {
-        const uint8_t *end = p + n, *found = NULL;
+        const uint8_t *end = p ? p + n : p, *found = NULL;
         struct field f;
 
         while (p && next_field(&p, end, &f) == 1)
@@ -59,6 +59,28 @@ inner(const uint8_t *p, size_t n, unsigned number, size_t *ret_n)
                         *ret_n = f.n;
                 }
         return found;
+}
+
+/* set_headers { header { key = 1, value = 2 or raw_value = 3 } }: the value of <name>. */
+static void
+read_destination(const uint8_t *p, size_t n, const char *name, struct answer *a)
+{
+        const uint8_t *end = p + n;
+        struct field f;
+
+        while (next_field(&p, end, &f) == 1) {
+                size_t hn = 0, kn = 0, vn = 0;
+                const uint8_t *header = f.number == 1 && f.type == 2 ? inner(f.p, f.n, 1, &hn) : NULL;
+                const uint8_t *key = inner(header, hn, 1, &kn), *value;
+
+                if (!key || kn != strlen(name) || memcmp(key, name, kn) != 0)
+                        continue;
+                value = inner(header, hn, 3, &vn);
+                if (!value)
+                        value = inner(header, hn, 2, &vn);
+                a->destination = value ? value : key;
+                a->destination_n = vn;
+        }
 }
 
 static void
@@ -73,7 +95,8 @@ read_common(const uint8_t *p, size_t n, struct answer *a)
                 return;
         n = m;
         part = inner(common, n, 2, &m);
-        a->destination = part && memmem(part, m, name, sizeof(name) - 1);
+        if (part)
+                read_destination(part, m, name, a);
         part = inner(common, n, 3, &m);
         part = part ? inner(part, m, 3, &m) : NULL;
         if (!part)

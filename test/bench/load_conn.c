@@ -27,7 +27,8 @@ struct stream {
         int64_t due;         /* when it should have begun */
         uint8_t *part;       /* of a message cut by a frame */
         size_t part_n, part_size;
-        bool picked, held, closing, aborting, ok, stalled, grpc_ok;
+        int64_t next_at;     /* when the next spaced step is due */
+        bool picked, routed, held, waiting, closing, aborting, ok, stalled, grpc_ok;
 };
 
 struct conn {
@@ -36,7 +37,9 @@ struct conn {
         SSL *ssl;
         nghttp2_session *session;
         struct stream *streams;
-        unsigned live, *free_list, n_free;
+        unsigned live, *free_list, n_free, begun;
+        unsigned waiting;    /* streams that wait for their next_at */
+        int64_t wakes;       /* not after the first of these */
         uint8_t *out, *in;
         size_t out_n, out_at, out_size;
         bool wants_write;
@@ -69,6 +72,35 @@ exact(const struct stream *s)
         return memcmp(&s->got, want, sizeof(*want)) == 0;
 }
 
+/* False: the time of the next step has not come. Times are one apart from the response's headers on, so
+ * that a late chunk delays none behind it. */
+static bool
+time_has_come(struct stream *s)
+{
+        const struct plan *p = &s->c->run->plan;
+        bool spaced = s->step + 1 < p->n && s->step + 1 >= p->spaced_step;
+        bool wait = spaced && s->c->now < s->next_at;
+
+        s->c->waiting += wait;
+        s->c->waiting -= s->waiting;
+        s->waiting = wait;
+        if (wait)
+                s->c->wakes = EPP_MIN(s->c->wakes, s->next_at);
+        return !wait;
+}
+
+static void
+next_step(struct stream *s)
+{
+        const struct plan *p = &s->c->run->plan;
+        int64_t spacing_us = (int64_t)(s->c->run->opt->spacing * 1000);
+
+        s->sent = 0;
+        s->step++;
+        s->closing = s->step == p->n;
+        s->next_at = (s->step >= p->spaced_step ? s->next_at : s->c->now) + spacing_us;
+}
+
 /* The step is answered: the next one, the end, or a wait for the other streams. */
 static void
 walk(struct stream *s)
@@ -78,14 +110,18 @@ walk(struct stream *s)
 
         while (!s->closing && !s->held && !s->aborting && s->step < p->n &&
                 s->sent == p->steps[s->step].n && reached(&s->got, &p->steps[s->step].want)) {
-                if (run->opt->hold >= 0 && s->step == p->pick_step && !run->released) {
+                if (s->step == p->pick_step && !s->routed) {
+                        s->routed = true;
+                        hist_add(&run->routed_us, (uint64_t)EPP_MAX(s->c->now - s->due, 0));
+                }
+                if (run->opt->hold >= 0 && s->step == p->hold_step && !run->released) {
                         s->held = true;
                         run->held++;
                         return;
                 }
-                s->sent = 0;
-                s->step++;
-                s->closing = s->step == p->n;
+                if (!time_has_come(s))
+                        return;
+                next_step(s);
                 nghttp2_session_resume_data(s->c->session, s->id);
         }
 }
@@ -133,6 +169,8 @@ on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
         } else if (s->closing && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) && !o->half_close) {
                 s->ok = exact(s);
                 nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL);
+        } else if (!s->stalled) {
+                walk(s); /* a step may want no answer */
         }
         return 0;
 }
@@ -201,6 +239,12 @@ take_answer(struct stream *s, const uint8_t *msg, size_t n)
         if (a.destination && !s->picked) {
                 s->picked = true;
                 hist_add(&run->pick_us, (uint64_t)EPP_MAX(s->c->now - s->due, 0));
+                if (!dests_pick(&run->dests, a.destination, a.destination_n)) {
+                        fail(run, "stream %d: %.*s is not in the subset", s->id,
+                                (int)a.destination_n, (const char *)a.destination);
+                        break_off(s);
+                        return;
+                }
         }
         if (s->step == run->plan.pick_step && !s->picked && reached(&s->got, expected(s))) {
                 fail(run, "stream %d: no destination in the answer", s->id);
@@ -313,6 +357,8 @@ on_close(nghttp2_session *session, int32_t id, uint32_t code, void *user)
                         nghttp2_http2_strerror(code));
         }
         s->id = 0;
+        c->waiting -= s->waiting;
+        s->waiting = false;
         free(s->part);
         s->part = NULL;
         c->live--;
@@ -347,6 +393,33 @@ session_new(struct conn *c)
         nghttp2_session_callbacks_del(cb);
 }
 
+/* The newest session that a server gave; it is asked for in the next handshake. */
+static SSL_SESSION *last_session;
+
+static int
+keep_session(SSL *ssl, SSL_SESSION *session)
+{
+        (void)ssl;
+        SSL_SESSION_free(last_session);
+        last_session = session;
+        return 1; /* ours now */
+}
+
+static SSL_CTX *
+tls_context(bool resume)
+{
+        SSL_CTX *ctx = SSL_CTX_new(TLS_client_method()); /* checks no certificate */
+
+        if (!ctx)
+                errx(2, "no TLS context");
+        if (resume) {
+                SSL_CTX_set_session_cache_mode(ctx,
+                        SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
+                SSL_CTX_sess_set_new_cb(ctx, keep_session);
+        }
+        return ctx;
+}
+
 static void
 tls_connect(struct conn *c)
 {
@@ -354,12 +427,15 @@ tls_connect(struct conn *c)
         struct timeval limit = { 20, 0 };
 
         if (!ctx)
-                ctx = SSL_CTX_new(TLS_client_method()); /* checks no certificate */
+                ctx = tls_context(c->run->opt->resume);
         setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-        c->ssl = ctx ? SSL_new(ctx) : NULL;
+        c->ssl = SSL_new(ctx);
         if (!c->ssl || SSL_set_alpn_protos(c->ssl, (const unsigned char *)"\x02h2", 3) != 0 ||
-                SSL_set_fd(c->ssl, c->fd) != 1 || SSL_connect(c->ssl) != 1)
+                SSL_set_fd(c->ssl, c->fd) != 1 ||
+                (last_session && SSL_set_session(c->ssl, last_session) != 1) ||
+                SSL_connect(c->ssl) != 1)
                 errx(1, "TLS handshake failed");
+        c->run->resumed += SSL_session_reused(c->ssl) == 1;
         SSL_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
 
@@ -374,6 +450,9 @@ conn_open(struct run *run)
         if (!c)
                 err(2, "calloc");
         c->run = run;
+        c->now = now_us();
+        c->wakes = INT64_MAX;
+        run->connections++;
         c->streams = calloc(o->streams, sizeof(*c->streams));
         c->free_list = calloc(o->streams, sizeof(*c->free_list));
         c->in = malloc(READ_SIZE);
@@ -403,6 +482,8 @@ conn_free(struct conn *c, bool reset)
 
         if (reset)
                 setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+        if (c->ssl && !reset)
+                SSL_shutdown(c->ssl); /* else the session cannot be resumed */
         SSL_free(c->ssl);
         close(c->fd);
         nghttp2_session_del(c->session);
@@ -438,8 +519,24 @@ conn_wants_read(const struct conn *c)
 bool
 conn_free_slot(const struct conn *c)
 {
-        return c->n_free > 0 && (c->free_list[c->n_free - 1] < c->run->opt->stall ||
+        unsigned most = c->run->opt->per_connection;
+
+        return c->n_free > 0 && (!most || c->begun < most) && (c->free_list[c->n_free - 1] < c->run->opt->stall ||
                                         c->now - c->muttered >= STUCK_US);
+}
+
+bool
+conn_spent(const struct conn *c)
+{
+        unsigned most = c->run->opt->per_connection;
+
+        return most && c->begun == most && !c->live && !c->wants_write;
+}
+
+int64_t
+conn_wakes(const struct conn *c)
+{
+        return c->waiting ? c->wakes : INT64_MAX;
 }
 
 unsigned
@@ -471,6 +568,7 @@ conn_begin(struct conn *c, int64_t due)
         if (s->id < 0)
                 errx(1, "cannot begin a stream: %s", nghttp2_strerror(s->id));
         c->live++;
+        c->begun++;
         c->run->begun++;
         c->run->stalled += s->stalled;
         if (s->stalled)
@@ -485,6 +583,18 @@ conn_release(struct conn *c)
                         c->streams[i].held = false;
                         walk(&c->streams[i]);
                 }
+}
+
+/* Lets spaced streams go on whose time has come. */
+static void
+wake(struct conn *c)
+{
+        if (!c->waiting || c->now < c->wakes)
+                return;
+        c->wakes = INT64_MAX;
+        for (unsigned i = 0; i < c->run->opt->streams; i++)
+                if (c->streams[i].waiting)
+                        walk(&c->streams[i]);
 }
 
 /* Returns bytes moved, 0 when it would block, -1 when the connection is gone. */
@@ -569,6 +679,7 @@ bool
 conn_turn(struct conn *c, bool readable)
 {
         c->now = now_us();
+        wake(c);
         if (turn(c, readable))
                 return true;
         fail(c->run, "connection lost with %u streams", c->live);

@@ -1,6 +1,6 @@
 /* load_plan.c - the messages of a stream as Envoy 1.40 was seen to send them: protocol_config
- * on the first, an empty metadata_context on each, the end of a full-duplex body as an
- * empty one. */
+ * on the first, an empty metadata_context on each (that of the headers holds the subset, if there
+ * is one), the end of a full-duplex body as an empty one. */
 #include <err.h>
 
 #include "test/bench/load.h"
@@ -52,15 +52,65 @@ put_field(struct bytes *b, unsigned number, const void *p, size_t n)
         put(b, p, n);
 }
 
+/* Wraps what is in <b> as its field <number>. */
+static void
+wrap(struct bytes *b, unsigned number)
+{
+        struct bytes outer = { 0 };
+
+        put_field(&outer, number, b->p, b->n);
+        free(b->p);
+        *b = outer;
+}
+
+/* A map entry { key = 1, value = 2 } of what is in <b>. */
+static void
+wrap_entry(struct bytes *b, const char *key)
+{
+        struct bytes entry = { 0 };
+
+        put_field(&entry, 1, key, strlen(key));
+        put_field(&entry, 2, b->p, b->n);
+        free(b->p);
+        *b = entry;
+}
+
+/* Metadata { filter_metadata { namespace: Struct { key: Value { list_value { string_value } } } } } */
+static struct bytes
+subset_metadata(const char *list)
+{
+        struct bytes b = { 0 };
+
+        while (*list) {
+                struct bytes value = { 0 };
+                size_t n = strcspn(list, ",");
+
+                put_field(&value, 3, list, n);
+                put_field(&b, 1, value.p, value.n);
+                free(value.p);
+                list += n + (list[n] == ',');
+        }
+        wrap(&b, 6);
+        wrap_entry(&b, "x-gateway-destination-endpoint-subset");
+        wrap(&b, 1);
+        wrap_entry(&b, "envoy.lb.subset_hint");
+        wrap(&b, 1);
+        return b;
+}
+
 /* The rest of the message behind the oneof, and its gRPC prefix in front; frees <part>. */
 static void
-put_message(struct bytes *b, unsigned number, struct bytes *part, const char *config)
+put_message(struct bytes *b, unsigned number, struct bytes *part, const char *config,
+        const char *subset)
 {
-        struct bytes m = { 0 };
+        struct bytes m = { 0 }, metadata = { 0 };
         uint8_t prefix[5] = { 0 };
 
         put_field(&m, number, part->p, part->n);
-        put_field(&m, 8, NULL, 0);
+        if (subset)
+                metadata = subset_metadata(subset);
+        put_field(&m, 8, metadata.p, metadata.n);
+        free(metadata.p);
         if (config)
                 put_field(&m, 11, config, strlen(config));
         for (int i = 0; i < 4; i++)
@@ -74,7 +124,7 @@ put_message(struct bytes *b, unsigned number, struct bytes *part, const char *co
 
 static void
 put_headers(struct bytes *b, unsigned number, const char *const (*pairs)[2], size_t n, bool end,
-        const char *config)
+        const char *config, const char *subset)
 {
         struct bytes map = { 0 }, m = { 0 };
 
@@ -90,7 +140,7 @@ put_headers(struct bytes *b, unsigned number, const char *const (*pairs)[2], siz
         free(map.p);
         if (end)
                 put(&m, "\x18\x01", 2);
-        put_message(b, number, &m, config);
+        put_message(b, number, &m, config, subset);
 }
 
 static void
@@ -102,7 +152,7 @@ put_body(struct bytes *b, unsigned number, const uint8_t *p, size_t n, bool end)
                 put_field(&m, 1, p, n);
         if (end)
                 put(&m, "\x10\x01", 2);
-        put_message(b, number, &m, NULL);
+        put_message(b, number, &m, NULL, NULL);
 }
 
 /* What was put since the last step becomes one; offsets turn into pointers at the end. */
@@ -164,7 +214,8 @@ plan_request(struct plan *p, const struct load_options *o, struct bytes *b, stru
         size_t at, n;
 
         snprintf(length, sizeof(length), "%zu", p->body_n);
-        put_headers(b, 2, pairs, ARRAY_LEN(pairs) - 2 * !p->body_n, !p->body_n, config[o->mode]);
+        put_headers(b, 2, pairs, ARRAY_LEN(pairs) - 2 * !p->body_n, !p->body_n, config[o->mode],
+                o->subset);
         want->req_heads = 1;
         if (!p->body_n || o->mode == MODE_NONE) {
                 cut_step(p, b, want);
@@ -172,7 +223,7 @@ plan_request(struct plan *p, const struct load_options *o, struct bytes *b, stru
         }
         if (o->mode == MODE_BUFFERED) {
                 cut_step(p, b, want);
-                p->pick_step = 1;
+                p->pick_step = p->hold_step = 1;
                 put_body(b, 4, p->body, p->body_n, true);
                 want->req_bodies = 1;
                 cut_step(p, b, want);
@@ -181,6 +232,12 @@ plan_request(struct plan *p, const struct load_options *o, struct bytes *b, stru
         for (at = 0; at < p->body_n; at += n) {
                 n = EPP_MIN(p->body_n - at, o->request_chunk ? o->request_chunk : p->body_n);
                 put_body(b, 4, p->body + at, n, false);
+        }
+        if (o->hold_at == HOLD_END) {
+                const struct tally nothing = { 0 };
+
+                cut_step(p, b, &nothing);
+                p->pick_step = 1;
         }
         put_body(b, 4, NULL, 0, true);
         want->req_ends = 1;
@@ -196,12 +253,15 @@ plan_response(struct plan *p, const struct load_options *o, struct bytes *b, str
                 { "date", "Mon, 24 Nov 2025 12:00:00 GMT" },
                 { "server", "uvicorn" }, { "x-envoy-upstream-service-time", "12" } };
 
-        put_headers(b, 3, pairs, ARRAY_LEN(pairs), false, NULL);
+        const struct tally before = *want; /* chunks that have a time wait for no answer */
+
+        put_headers(b, 3, pairs, ARRAY_LEN(pairs), false, NULL, NULL);
         want->resp_heads = 1;
+        p->spaced_step = o->spacing > 0 ? p->n + 1 : SIZE_MAX;
         if (o->mode == MODE_DUPLEX) {
                 for (size_t i = 0; i < o->chunks; i++) {
-                        if (o->lockstep)
-                                cut_step(p, b, want);
+                        if (o->lockstep || o->spacing > 0)
+                                cut_step(p, b, o->lockstep ? want : &before);
                         put_body(b, 5, p->response + i * o->chunk_size, o->chunk_size, false);
                         want->resp_bytes += o->chunk_size;
                 }
@@ -237,7 +297,7 @@ plan_make(struct plan *p, const struct load_options *o)
         *p = (struct plan){ 0 };
         make_bodies(p, o);
         plan_request(p, o, &b, &want);
-        headers = 5 + ((size_t)b.p[3] << 8 | b.p[4]);
+        headers = 5 + ((size_t)b.p[2] << 16 | (size_t)b.p[3] << 8 | b.p[4]);
         plan_response(p, o, &b, &want);
         cut_short(p, o, headers);
         p->bytes = b.p;
