@@ -11,6 +11,7 @@
 #define HEADER_LIST_MAX (64 << 10)   /* of the gRPC request itself */
 #define QUEUE_HIGH (1u << 20)        /* unsent bytes of a call from which its peer must wait */
 #define QUEUE_ALL (256u << 20)       /* unsent bytes of all calls together */
+#define MORE_AT (64u << 10)          /* unsent bytes at which a promise is redeemed */
 /* Calls at once on one connection. A request to a model holds one for its whole life and gateways
  * have been seen to allow 40,000; a call that says nothing takes 1.5 KB. */
 #define CALLS_MAX 100000
@@ -39,6 +40,7 @@ struct epp_rpc {
         struct epp_slice path;
         struct epp_grpc_in in;
         struct epp_buf out;
+        size_t promised; /* bytes that handler->more will send; unsent, too */
         size_t owed; /* bytes received while too much was unsent: no window for them yet */
         epp_us moved; /* when the peer last took bytes of out, or out began to fill */
         int code;
@@ -54,7 +56,7 @@ struct epp_h2 {
         struct epp_h2_stats *stats;
         struct epp_rpc *calls;
         size_t count;
-        size_t queued; /* unsent bytes of all calls */
+        size_t queued; /* unsent bytes of all calls, with those promised */
         struct epp_buf spare[SPARES]; /* empty, see let_go */
         unsigned n_spare;
         size_t spare_bytes;
@@ -163,6 +165,13 @@ free_spares(struct epp_h2 *h, size_t most)
         }
 }
 
+/* Of answers that are not with nghttp2. */
+static size_t
+unsent(const struct epp_rpc *rpc)
+{
+        return epp_buf_len(&rpc->out) + rpc->promised;
+}
+
 /* The payload of a DATA frame. While there is room it is written to its place in the caller's and
  * send_data puts the head before it: a copy less for each byte. The last frame that fits goes
  * through nghttp2's buffer <at>. */
@@ -184,6 +193,8 @@ read_out(nghttp2_session *session, int32_t id, uint8_t *at, size_t n, uint32_t *
                 rpc->h->queued -= take;
                 rpc->moved = rpc->h->now;
         }
+        if (rpc->promised && !rpc->finished && epp_buf_len(&rpc->out) <= MORE_AT)
+                rpc->handler->more(rpc->user, h->now);
         if (rpc->owed && epp_buf_len(&rpc->out) <= QUEUE_HIGH) {
                 nghttp2_session_consume_stream(session, id, rpc->owed);
                 rpc->owed = 0;
@@ -238,7 +249,8 @@ static void
 give_up(struct epp_rpc *rpc)
 {
         rpc->h->stats->stalled++;
-        rpc->h->queued -= epp_buf_len(&rpc->out);
+        rpc->h->queued -= unsent(rpc);
+        rpc->promised = 0;
         epp_buf_fini(&rpc->out);
         rpc->finished = true;
         nghttp2_submit_rst_stream(rpc->h->session, NGHTTP2_FLAG_NONE, rpc->id,
@@ -263,11 +275,11 @@ make_room(struct epp_rpc *rpc, size_t size)
 {
         struct epp_h2 *h = rpc->h;
 
-        while (h->queued > epp_buf_len(&rpc->out) && h->queued + size > QUEUE_ALL) {
+        while (h->queued > unsent(rpc) && h->queued + size > QUEUE_ALL) {
                 struct epp_rpc *idle = NULL;
 
                 for (struct epp_rpc *r = h->calls; r; r = r->next)
-                        if (epp_buf_len(&r->out) && (!idle || is_idler(r, idle)))
+                        if (unsent(r) && (!idle || is_idler(r, idle)))
                                 idle = r;
                 give_up(idle);
                 if (idle == rpc)
@@ -321,6 +333,18 @@ epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
         return 0;
 }
 
+int
+epp_rpc_promise(struct epp_rpc *rpc, size_t n)
+{
+        if (rpc->finished)
+                return 0;
+        if (n > rpc->promised && !make_room(rpc, n - rpc->promised))
+                return EPP_ETOOBIG;
+        rpc->h->queued = rpc->h->queued - rpc->promised + n;
+        rpc->promised = n;
+        return 0;
+}
+
 static void
 finish_http(struct epp_rpc *rpc, const char *http, int code, struct epp_slice text)
 {
@@ -361,7 +385,7 @@ rpc_free(struct epp_rpc *rpc)
         if (rpc->next)
                 rpc->next->prev = rpc->prev;
         h->count--;
-        h->queued -= epp_buf_len(&rpc->out);
+        h->queued -= unsent(rpc);
         epp_grpc_in_fini(&rpc->in);
         epp_buf_fini(&rpc->out);
         epp_slab_give(&h->ended, rpc);

@@ -28,6 +28,8 @@ struct epp_rpc_handler {
         void (*half_close)(void *user, epp_us now);
         /* A message of <n> bytes is over max_message. Returns true when it answered. */
         bool (*too_big)(void *user, size_t n, epp_us now);
+        /* The peer has read most of what was sent, and more of it was promised. NULL: never is. */
+        void (*more)(void *user, epp_us now);
         /* The time of epp_rpc_wake has come. */
         void (*wake)(void *user, epp_us now);
         /* The call is gone (answered, reset or connection lost): exactly once per open. */
@@ -84,6 +86,9 @@ void epp_rpc_wake(struct epp_rpc *rpc, epp_us at);
 /* Queues one message made of the <n> pieces <v>, copied. Returns 0, EPP_ENOMEM, EPP_ETOOBIG (the
  * peer does not read: max_queue bytes wait, or 256 MiB of all calls; the call is reset). */
 EPP_MUSTUSE int epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n);
+/* From now on <n> bytes more (0: none) will be sent from handler->more, as the peer reads: they are
+ * kept by the caller meanwhile and count as unsent. Returns 0, EPP_ETOOBIG as epp_rpc_send. */
+EPP_MUSTUSE int epp_rpc_promise(struct epp_rpc *rpc, size_t n);
 /* Ends the call after what is queued, with gRPC <code> and <text> (copied, may be empty). */
 void epp_rpc_finish(struct epp_rpc *rpc, int code, struct epp_slice text);
 /* The gRPC code it was ended with; 1 (CANCELLED): the peer has ended it, or will have. */

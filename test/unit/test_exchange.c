@@ -19,6 +19,7 @@ struct epp_rpc {
         void *user;
         bool ended;
         int code;
+        size_t promised;
 };
 static struct {
         struct epp_rpc rpc;
@@ -51,6 +52,13 @@ void
 epp_rpc_wake(struct epp_rpc *rpc, epp_us at)
 {
         (void)rpc, (void)at;
+}
+
+int
+epp_rpc_promise(struct epp_rpc *rpc, size_t n)
+{
+        rpc->promised = n;
+        return 0;
 }
 
 int
@@ -228,6 +236,8 @@ say(int kind, const struct epp_buf *payload, const char *extra)
         append(&m, extra, strlen(extra));
         field(&m, kind, epp_buf_slice(payload));
         w.h.message(got.rpc.user, epp_buf_slice(&m), 2);
+        while (got.rpc.promised && !got.rpc.ended)
+                w.h.more(got.rpc.user, 2);
         epp_buf_fini(&m);
 }
 
