@@ -61,6 +61,7 @@ static const struct epp_slice kept_names[KEPT_COUNT] = { N(":method"), N(":path"
 struct giving {
         struct epp_parts parts; /* what is left */
         bool end;               /* of the direction, behind it */
+        bool trailers, finish;  /* wait for the last of it: their answer, the end of the call */
 };
 
 struct stream {
@@ -194,37 +195,30 @@ drop_body(struct stream *s)
         s->giving = NULL;
 }
 
-/* The next answers of a body that goes back. */
-static void
-give_on(struct stream *s, size_t most)
-{
-        struct giving *g = s->giving;
-        size_t now;
-
-        if (!g)
-                return;
-        now = most > g->parts.total / CHUNK ? g->parts.total : most * CHUNK;
-        /* Less never fails. */
-        if (s->phase != PHASE_ENDED && epp_rpc_promise(s->rpc, g->parts.total - now) == 0)
-                answer_parts(s, EPP_EXT_REQUEST_BODY, &g->parts, g->end, epp_slice(NULL, 0), most);
-        if (s->phase == PHASE_ENDED || g->parts.total == 0)
-                drop_body(s);
-}
-
+/* The next answers of a body that goes back, and what waits behind it. */
 static void
 on_more(void *user, epp_us now)
 {
         struct stream *s = user;
+        struct giving *g = s->giving, last;
+        size_t n;
 
         s->now = now;
-        give_on(s, CHUNKS_AT_ONCE);
-}
-
-/* What is said next in this direction comes behind the body. */
-static void
-give_all(struct stream *s)
-{
-        give_on(s, SIZE_MAX);
+        if (!g)
+                return;
+        n = EPP_MIN(g->parts.total, (size_t)CHUNKS_AT_ONCE * CHUNK);
+        /* Less never fails. */
+        if (s->phase != PHASE_ENDED && epp_rpc_promise(s->rpc, g->parts.total - n) == 0)
+                answer_parts(s, EPP_EXT_REQUEST_BODY, &g->parts, g->end, epp_slice(NULL, 0),
+                        CHUNKS_AT_ONCE);
+        if (s->phase != PHASE_ENDED && g->parts.total)
+                return;
+        last = *g;
+        drop_body(s);
+        if (last.trailers)
+                answer_empty(s, EPP_EXT_REQUEST_TRAILERS);
+        if (last.finish)
+                epp_rpc_finish(s->rpc, 0, EPP_SLICE(""));
 }
 
 static void
@@ -406,7 +400,7 @@ keep_giving(struct stream *s, struct epp_parts *p, bool end)
                 end_call(s, 8, "out of memory");
                 return;
         }
-        *s->giving = (struct giving){ *p, end };
+        *s->giving = (struct giving){ .parts = *p, .end = end };
         if (epp_rpc_promise(s->rpc, p->total) < 0)
                 end_call(s, 8, "the peer does not read");
 }
@@ -775,9 +769,10 @@ answer_trailers(struct stream *s, enum epp_ext_kind kind)
 {
         bool *answered = &s->trailers_answered[kind == EPP_EXT_RESPONSE_TRAILERS];
 
-        give_all(s);
         if (*answered)
                 s->cfg->stats->ignored++;
+        else if (s->giving && kind == EPP_EXT_REQUEST_TRAILERS)
+                s->giving->trailers = true;
         else
                 answer_empty(s, kind);
         *answered = true;
@@ -1054,8 +1049,10 @@ on_half_close(void *user, epp_us now)
 
         s->now = now;
         s->half_closed = true;
-        give_all(s);
-        epp_rpc_finish(s->rpc, 0, EPP_SLICE(""));
+        if (s->giving && s->phase != PHASE_ENDED)
+                s->giving->finish = true;
+        else
+                epp_rpc_finish(s->rpc, 0, EPP_SLICE(""));
 }
 
 /* What the end of the stream cut off, if anything. */
