@@ -183,8 +183,8 @@ act(struct fetcher *fr, curl_socket_t fd, int flags)
 
         fr->slice_began = span.wall;
         curl_multi_socket_action(fr->multi, fd, flags, &running);
-        fr->spent_us += (uint64_t)(loop_now(fr->base) - span.wall);
         collect(fr);
+        fr->spent_us += (uint64_t)(loop_now(fr->base) - span.wall);
         span_end(fr->span, span);
 }
 

@@ -49,7 +49,8 @@ struct scrapes {
         size_t cursor;
         epp_us due;         /* when the tick is */
         uint64_t version;   /* of the pool when endpoints were looked through last */
-        uint64_t spent;     /* fetcher's time that has been accounted for */
+        epp_us ticks;       /* time that the ticks took */
+        uint64_t spent;     /* of that and the fetcher's time, what has been accounted for */
 };
 
 static bool
@@ -115,7 +116,7 @@ say_missing(struct scrape *s)
 static void
 account(struct scrapes *all)
 {
-        uint64_t spent = fetcher_spent(all->fetcher);
+        uint64_t spent = fetcher_spent(all->fetcher) + (uint64_t)all->ticks;
 
         epp_scraper_cost(&all->plan, (epp_us)(spent - all->spent));
         all->spent = spent;
@@ -337,6 +338,7 @@ on_tick(evutil_socket_t fd, short what, void *user)
         tv = (struct timeval){ wait / 1000000, wait % 1000000 };
         all->due = now + wait;
         evtimer_add(all->tick, &tv);
+        all->ticks += loop_now(all->base) - now;
         span_end(SPAN_SCRAPE_TICK, span);
 }
 

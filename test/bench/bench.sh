@@ -161,12 +161,18 @@ stop_eppd() { stop "$eppd_pid"; }
 
 [ -z "$rival" ] || kill -0 "${rival##*,}" || { echo "RIVAL=ADDR:PORT,PID: no such process" >&2; exit 2; }
 start_pages && start_floor || exit 1
-flags=$(endpoint_flags $endpoints)
+flags=$(endpoint_flags $endpoints) whole=--metrics-name-filter=false
+printf '%-30s %10s %-8s %-34s %s\n' what value unit "goal; min / med / max" change
 # shellcheck disable=SC2086
 plain $flags || { tail -n 3 "$dir/eppd.log"; exit 1; }
-printf '%-30s %10s %-8s %-34s %s\n' what value unit "goal; min / med / max" change
+sleep 2
+row idle_100_filtered "$(cores "$eppd_pid" $((8 / scale)))" cores "<= 0.06; name[] is understood"
+stop_eppd
+# shellcheck disable=SC2086
+plain $flags $whole || exit 1
 sleep 2
 row idle_100_endpoints "$(cores "$eppd_pid" $((8 / scale)))" cores "<= 0.10; 62 KB, 50 ms"
+row idle_100_libcurl "$("$b/fetchfloor" "$pages" 100 50 5 $((8 / scale)) | sed 's/cores //')" cores "fetchfloor: lines are counted"
 idle=$(of idle_100_endpoints)
 [ -z "$rival" ] || rival_idle=$(cores "${rival##*,}" $((8 / scale)))
 row rss_100_endpoints "$(rss "$eppd_pid")" MiB "<= 16"
@@ -213,7 +219,7 @@ burst
 stop_eppd
 endpoints=1000 want=1000
 # shellcheck disable=SC2046
-plain $(endpoint_flags 1000)
+plain $(endpoint_flags 1000) $whole
 sleep $((8 / scale))
 row idle_1000_endpoints "$(cores "$eppd_pid" $((8 / scale)))" cores "<= 0.2"
 row period_1000_endpoints "$(metric eppd_scrape_period_seconds)" seconds "stretched by the budget"
