@@ -250,6 +250,7 @@ tls_context_new(const struct tls_config *cfg, char *err, size_t err_size)
         SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
         SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
         SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+        SSL_CTX_set_num_tickets(ctx, 1); /* a gateway keeps its connections */
         SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"eppd", 4);
         SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, (void *)(uintptr_t)cfg->alpn);
         ok = cfg->dir ? use_files(ctx, cfg->dir, err, err_size) : use_self_signed(ctx);
