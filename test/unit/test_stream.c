@@ -938,6 +938,51 @@ START_TEST(deaf_peer_is_reset)
 }
 END_TEST
 
+/* A long body goes back as the peer reads it; what is said in its direction, and the end, wait behind
+ * it; a response does not. What the peer leaves unread goes with the call. */
+START_TEST(long_body)
+{
+        for (int reads = 0; reads < 2; reads++) {
+                const char *told, *at;
+                size_t read = 0, bodies = 0;
+                int32_t id;
+
+                world_fini();
+                world_init();
+                nghttp2_session_del(w.client);
+                client_new(true);
+                w.cfg.max_body = 1000000;
+                id = process();
+                play(id, "c44 H");
+                for (int i = 0; i < 5; i++)
+                        say_body(id, 'B', 200000, false);
+                play(id, "T h /");
+                ck_assert_uint_eq(w.stats.held_bytes, 1000000);
+                ck_assert_str_eq(w.grpc_status, "");
+                while (reads && read < epp_buf_len(&w.got)) {
+                        size_t more = epp_buf_len(&w.got) - read;
+
+                        read += more;
+                        nghttp2_session_consume(w.client, id, more);
+                        pump();
+                }
+                if (!reads)
+                        play(id, "!");
+                ck_assert_uint_eq(w.stats.held_bytes, 0);
+                ck_assert_uint_eq(epp_h2_calls(w.h2), 0);
+                if (!reads)
+                        continue;
+                told = answers();
+                ck_assert_msg(strstr(told, "B62000 h B62000"), "%s", told); /* not behind all of it */
+                for (at = told; (at = strstr(at, "B62000")) != NULL; at++)
+                        bodies++;
+                ck_assert_uint_eq(bodies, 16);
+                ck_assert_str_eq(strstr(told, "B8000"), "B8000 T");
+                ck_assert_str_eq(w.grpc_status, "0");
+        }
+}
+END_TEST
+
 /* A silent peer is asked for a sign of life, and given up without one. */
 START_TEST(keepalive)
 {
@@ -1283,4 +1328,4 @@ END_TEST
 UNIT_MAIN_WITH("stream", world_init, world_fini, conversations, seen, renames, refused, chunks,
         sizes, calls, any_split, reset_storm, rapid_reset, keepalive, age_jitter, aged, all_reset,
         usage, timing, timing_of_refusals, ends, marker, explained, health, deaf_peer_waits,
-        deaf_peer_is_reset)
+        deaf_peer_is_reset, long_body)
