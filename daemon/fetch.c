@@ -31,7 +31,7 @@
 struct watch {
         struct event *ev; /* NULL: none */
         short what;
-        bool connection;  /* is, until its close is told */
+        bool connection;  /* not one of libcurl's own pairs, whose close is not told */
         bool wanted;
 };
 
@@ -247,6 +247,15 @@ watch_of(struct fetcher *fr, curl_socket_t fd)
         return &more[fd];
 }
 
+static bool
+is_connection(curl_socket_t fd)
+{
+        int domain = AF_UNIX;
+        socklen_t n = sizeof(domain);
+
+        return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 && domain != AF_UNIX;
+}
+
 static void
 unwatch(struct watch *w)
 {
@@ -274,21 +283,26 @@ want_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socket)
         }
         if (w->ev && w->what != events)
                 unwatch(w);
-        if (!w->ev)
+        if (!w->ev) {
                 w->ev = event_new(fr->base, fd, events, on_socket, fr);
+                w->connection = is_connection(fd);
+        }
         w->what = events;
         /* Does nothing when it is armed. */
         return w->ev && event_add(w->ev, NULL) == 0 ? 0 : -1;
 }
 
-/* A connection's descriptor is made, and closed. */
+/* A connection's descriptor is made. One whose connect failed was closed without a word, and
+ * libcurl asks for no other watch when the next address has the same number: it is armed anew. */
 static void
 adopt(struct fetcher *fr, curl_socket_t fd)
 {
         struct watch *w = watch_of(fr, fd);
 
-        if (w)
-                w->connection = true;
+        if (!w || !w->ev)
+                return;
+        event_del(w->ev);
+        event_add(w->ev, NULL);
 }
 
 static int

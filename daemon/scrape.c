@@ -133,7 +133,6 @@ take(struct scrape *s, enum fetch_result r, long status)
         epp_hist_add(&all->stats->duration, (double)(loop_now(all->base) - s->asked) / 1e6);
         all->stats->result[r]++;
         all->stats->line_errors += s->scan.errors;
-        s->refused |= r == FETCH_CONNECT;
         if (r == FETCH_OK && !s->nomem) {
                 if (s->refused)
                         epp_load_restart(&s->e->load);
@@ -176,6 +175,7 @@ on_done(void *ctx, enum fetch_result r, long status)
         if (!s->e)
                 return;
         s->nomem |= epp_promscan_end(&s->scan, r == FETCH_OK) < 0;
+        s->refused |= r == FETCH_CONNECT;
         /* An answer that is not used was our experiment, and no failure of the endpoint. */
         ok = !judge(s, r, status) || take(s, r, status);
         epp_scrape_end(&s->turn, ok, loop_now(s->all->base));

@@ -848,7 +848,7 @@ epp_h2_drain(struct epp_h2 *h, char *at, size_t n, epp_us now)
                 h->room += r;
                 h->room_n -= (size_t)r;
         }
-        if (r < 0 || (h->room == at && h->broken))
+        if (r < 0 || h->broken)
                 return EPP_ENOMEM;
         return h->room - at;
 }
