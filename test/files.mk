@@ -20,7 +20,7 @@ check:
 	@$(MAKE) --no-print-directory VARIANT=asan all unit
 	@sh test/all.sh
 # Does anything hold the loop for 5 ms of CPU? All integration tests in a build whose callbacks are
-# timed; those that did are listed. Half an hour.
+# timed; those that did are listed. A quarter of an hour.
 check-slow:
 	@$(MAKE) --no-print-directory VARIANT=timed all
 	@rm -f build/slow; touch build/slow

@@ -7,8 +7,8 @@
 
 #include "base/base.h"
 
-/* Wake-ups are so far apart: five pages of 100 endpoints at once, which costs 15 % less than two at
- * each millisecond (measured); or this, while turns are owed. */
+/* Wake-ups are so far apart: five pages of 100 endpoints at once, which costs 5 % less than two
+ * at each millisecond (measured); or AGAIN while turns are owed. */
 #define EPP_SCRAPE_GRAIN_US 2500
 #define EPP_SCRAPE_AGAIN_US 1000
 #define EPP_SCRAPE_TURN 32 /* endpoints due at once: to connect costs up to 90 us, and may fail */

@@ -521,8 +521,10 @@ conn_free_slot(const struct conn *c)
 {
         unsigned most = c->run->opt->per_connection;
 
-        return c->n_free > 0 && (!most || c->begun < most) && (c->free_list[c->n_free - 1] < c->run->opt->stall ||
-                                        c->now - c->muttered >= STUCK_US);
+        if (c->n_free == 0 || (most && c->begun >= most))
+                return false;
+        return c->free_list[c->n_free - 1] < c->run->opt->stall ||
+               c->now - c->muttered >= STUCK_US;
 }
 
 bool

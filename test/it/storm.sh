@@ -134,6 +134,7 @@ unread() {
         storm --requests 5000 || { cat "$dir/load"; return 1; }
         settled
 }
+keep_slow
 rm -f "$dir/eppd.log"
 check "a log that is not read holds nobody" unread
 read_late() { # what was lost is said
