@@ -297,6 +297,14 @@ channel_flush(struct channel *c)
         return true;
 }
 
+bool
+channel_pause(struct channel *c)
+{
+        if (!c->waits)
+                c->waits = event_add(c->out, NULL) == 0;
+        return c->waits;
+}
+
 void
 channel_listen(struct channel *c, bool on)
 {

@@ -44,6 +44,9 @@ void channel_put(struct channel *c, size_t n);
 size_t channel_unsent(const struct channel *c);
 /* Sends what it can now. Returns false when the connection is broken: free it. */
 EPP_MUSTUSE bool channel_flush(struct channel *c);
+/* What is put from now on waits for the next turn; then drained is called. Returns as
+ * channel_flush. */
+EPP_MUSTUSE bool channel_pause(struct channel *c);
 /* Reads, or lets the peer wait. */
 void channel_listen(struct channel *c, bool on);
 

@@ -16,6 +16,7 @@
 #include "daemon/tls.h"
 
 #define OUTPUT_HIGH (1 << 20) /* above this the socket is slower than we: stop asking h2 */
+#define TURN_MAX (1 << 20)    /* and so much is asked of it in a turn: others wait, too */
 #define FIRST_BYTE_SECONDS 10 /* and as long again for the TLS handshake */
 #define TICK_MIN_US 10000     /* ticks come no closer together */
 
@@ -58,33 +59,42 @@ conn_free(struct conn *c)
         free(c);
 }
 
-/* Moves what h2 wants to send to the socket. Returns false when the connection is gone.
+/* Moves what h2 wants to send to the channel, as far as it takes it; false when that is broken. */
+static bool
+conn_put(struct conn *c, epp_us now)
+{
+        size_t put = 0, n;
+
+        while (channel_unsent(c->channel) < OUTPUT_HIGH) {
+                char *at = channel_room(c->channel, EPP_H2_ROOM, &n);
+                ssize_t r = at ? epp_h2_drain(c->h2, at, n, now) : -1;
+
+                if (r < 0)
+                        return false;
+                channel_put(c->channel, (size_t)r);
+                put += (size_t)r;
+                if (n - (size_t)r >= EPP_H2_ROOM)
+                        break;
+                if (put >= TURN_MAX)
+                        return channel_pause(c->channel);
+        }
+        return true;
+}
+
+/* Sends what there is. Returns false when the connection is gone.
  * A peer that does not read is not read from either: its answers would pile up in h2, a kilobyte
  * for ten bytes of a request. The socket empties without its help or the tick ends it. */
 static bool
 conn_flush(struct conn *c)
 {
-        epp_us now = loop_now(c->l->base);
+        bool whole = conn_put(c, loop_now(c->l->base)) && channel_flush(c->channel);
+        size_t unsent = channel_unsent(c->channel);
 
-        while (channel_unsent(c->channel) < OUTPUT_HIGH) {
-                size_t n;
-                char *at = channel_room(c->channel, EPP_H2_ROOM, &n);
-                ssize_t r = at ? epp_h2_drain(c->h2, at, n, now) : -1;
-
-                if (r < 0) {
-                        conn_free(c);
-                        return false;
-                }
-                channel_put(c->channel, (size_t)r);
-                if (n - (size_t)r >= EPP_H2_ROOM)
-                        break;
-        }
-        if (!channel_flush(c->channel) || ((c->closing || !epp_h2_alive(c->h2)) &&
-                                                  channel_unsent(c->channel) == 0)) {
+        if (!whole || ((c->closing || !epp_h2_alive(c->h2)) && unsent == 0)) {
                 conn_free(c);
                 return false;
         }
-        channel_listen(c->channel, channel_unsent(c->channel) < OUTPUT_HIGH);
+        channel_listen(c->channel, unsent < OUTPUT_HIGH);
         return true;
 }
 

@@ -70,7 +70,7 @@ struct eppd {
         struct auth *auth;
         struct admin *admin;
         const char *why;         /* not ready */
-        struct event *term, *interrupt, *hup, *usr1, *drain;
+        struct event *term, *interrupt, *hup, *usr1, *drain, *reap;
         epp_us drain_until; /* 0: not draining */
         epp_us end_until;   /* 0: streams may still run */
         epp_us quiet_since; /* when draining: no stream since */
@@ -491,6 +491,28 @@ on_usr1(evutil_socket_t sig, short what, void *user)
         dump_start(d->dump);
 }
 
+/* Long bodies are dead: they are freed some at a time, with a look at the sockets between. */
+static void
+on_died(void *ctx)
+{
+        struct timeval soon = { 0, 1000 };
+        struct eppd *d = ctx;
+
+        evtimer_add(d->reap, &soon);
+}
+
+static void
+on_reap(evutil_socket_t fd, short what, void *user)
+{
+        struct span span = span_begin(SPAN_GRPC_TICK);
+        struct eppd *d = user;
+
+        (void)fd, (void)what;
+        if (epp_stream_spare_reap(&d->spare))
+                on_died(d);
+        span_end(SPAN_GRPC_TICK, span);
+}
+
 static bool
 start_signals(struct eppd *d)
 {
@@ -503,11 +525,14 @@ start_signals(struct eppd *d)
         bool ok = dump_new(d->base, &d->pages, &d->log, &d->dump) == 0;
 
         d->drain = evtimer_new(d->base, on_drain, d);
+        d->reap = evtimer_new(d->base, on_reap, d);
+        d->spare.died = on_died;
+        d->spare.ctx = d;
         for (size_t i = 0; i < ARRAY_LEN(table); i++) {
                 *table[i].event = evsignal_new(d->base, table[i].number, table[i].fn, d);
                 ok = ok && *table[i].event && event_add(*table[i].event, NULL) == 0;
         }
-        return (ok && d->drain) || no_start("out of memory");
+        return (ok && d->drain && d->reap) || no_start("out of memory");
 }
 
 static void
@@ -524,13 +549,12 @@ say_listening(struct eppd *d)
 static void
 finish(struct eppd *d)
 {
-        struct event *events[] = { d->term, d->interrupt, d->hup, d->usr1, d->drain };
+        struct event *events[] = { d->term, d->interrupt, d->hup, d->usr1, d->drain,
+                d->reap };
 
         listener_free(d->grpc);
         listener_free(d->grpc_health);
-        epp_slab_fini(&d->spare.streams);
-        epp_slab_fini(&d->spare.scans);
-        epp_buf_fini(&d->spare.answer);
+        epp_stream_spare_fini(&d->spare);
         admin_free(d->admin);
         auth_free(d->auth);
         dump_free(d->dump);

@@ -288,49 +288,88 @@ make_room(struct epp_rpc *rpc, size_t size)
         return true;
 }
 
-int
-epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
+/* The peer has something to read that it had not: the answer begins, or goes on. */
+static void
+show(struct epp_rpc *rpc)
+{
+        nghttp2_nv f[2] = { nv(":status", "200", 3), nv("content-type", "application/grpc", 16) };
+        nghttp2_data_provider data = { { .ptr = rpc }, read_out };
+
+        if (rpc->answered) {
+                wake(rpc);
+                return;
+        }
+        rpc->answered = true;
+        if (nghttp2_submit_response(rpc->h->session, rpc->id, f, 2, &data) != 0)
+                drop(rpc);
+}
+
+static size_t
+sum(const struct epp_slice *v, size_t n)
+{
+        size_t size = 0;
+
+        for (size_t i = 0; i < n; i++)
+                size += v[i].n;
+        return size;
+}
+
+/* Queues <size> bytes of <v>, behind the prefix of a message of <message> bytes unless it is
+ * NULL. */
+static int
+queue(struct epp_rpc *rpc, const struct epp_slice *v, size_t n, size_t size, const size_t *message)
 {
         bool idle = epp_buf_len(&rpc->out) == 0;
-        size_t size = 0;
+        size_t all = size + (message ? EPP_GRPC_PREFIX : 0);
         char *at;
         int r;
 
         if (rpc->finished)
                 return 0;
-        for (size_t i = 0; i < n; i++)
-                size += v[i].n;
-        if (!make_room(rpc, size))
+        if (!make_room(rpc, all))
                 return EPP_ETOOBIG;
         take_spare(rpc);
-        r = epp_buf_reserve(&rpc->out, EPP_GRPC_PREFIX + size, &at);
+        r = epp_buf_reserve(&rpc->out, all, &at);
         if (r == EPP_ETOOBIG)
                 give_up(rpc);
         if (r < 0)
                 return r;
-        epp_grpc_prefix(at, size);
-        at += EPP_GRPC_PREFIX;
+        if (message) {
+                epp_grpc_prefix(at, *message);
+                at += EPP_GRPC_PREFIX;
+        }
         for (size_t i = 0; i < n; i++) {
                 if (v[i].n)
                         memcpy(at, v[i].p, v[i].n);
                 at += v[i].n;
         }
-        if (idle)
+        epp_buf_commit(&rpc->out, all);
+        rpc->h->queued += all;
+        if (idle) { /* else it is awake, or waits for a window */
                 rpc->moved = rpc->h->now;
-        epp_buf_commit(&rpc->out, EPP_GRPC_PREFIX + size);
-        rpc->h->queued += EPP_GRPC_PREFIX + size;
-        if (!rpc->answered) {
-                nghttp2_nv f[2] = { nv(":status", "200", 3),
-                        nv("content-type", "application/grpc", 16) };
-                nghttp2_data_provider data = { { .ptr = rpc }, read_out };
-
-                rpc->answered = true;
-                if (nghttp2_submit_response(rpc->h->session, rpc->id, f, 2, &data) != 0)
-                        drop(rpc);
-        } else if (idle) {
-                wake(rpc); /* else it is awake, or waits for a window */
+                show(rpc);
         }
         return 0;
+}
+
+int
+epp_rpc_send_begin(struct epp_rpc *rpc, const struct epp_slice *v, size_t n, size_t rest)
+{
+        size_t size = sum(v, n), message = size + rest;
+
+        return queue(rpc, v, n, size, &message);
+}
+
+int
+epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
+{
+        return epp_rpc_send_begin(rpc, v, n, 0);
+}
+
+int
+epp_rpc_send_on(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
+{
+        return queue(rpc, v, n, sum(v, n), NULL);
 }
 
 int
@@ -530,6 +569,7 @@ begin_call(struct epp_rpc *rpc)
                 return;
         }
         epp_grpc_in_init(&rpc->in, rpc->handler->max_message);
+        rpc->in.announces = rpc->handler->begins != NULL;
         rpc->out.cap = rpc->handler->max_queue;
         r = rpc->handler->open(rpc->handler->ctx, rpc, h->now);
         if (r < 0)
@@ -626,24 +666,42 @@ framing_error(struct epp_rpc *rpc, int r)
         epp_rpc_finish(rpc, epp_status_grpc(r), epp_slice(text, (size_t)n));
 }
 
+/* Hands on what is in <in>. */
+static void
+take(struct epp_rpc *rpc, struct epp_slice in)
+{
+        const struct epp_rpc_handler *on = rpc->handler;
+        epp_us now = rpc->h->now;
+        struct epp_grpc_pass pass;
+        struct epp_slice got;
+        int r;
+
+        while (!rpc->finished && (r = epp_grpc_in_next(&rpc->in, &in, &got)) != EPP_GRPC_MORE) {
+                if (r == EPP_GRPC_MESSAGE) {
+                        rpc->spoke = true;
+                        on->message(rpc->user, got, now);
+                } else if (r == EPP_GRPC_PASSES) {
+                        on->bytes(rpc->user, got, now);
+                } else if (r < 0) {
+                        framing_error(rpc, r);
+                        return;
+                } else if (on->begins(rpc->user, got, rpc->in.want, &pass, now)) {
+                        epp_grpc_in_pass(&rpc->in, &pass);
+                }
+        }
+}
+
 static int
 on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t n,
         void *user)
 {
         struct epp_rpc *rpc = nghttp2_session_get_stream_user_data(session, id);
-        struct epp_slice in = epp_slice(data, n), msg;
         struct epp_h2 *h = user;
-        int r = 0;
+        int r;
 
         (void)flags;
-        if (rpc && rpc->open) {
-                while (!rpc->finished && (r = epp_grpc_in_next(&rpc->in, &in, &msg)) == 1) {
-                        rpc->spoke = true;
-                        rpc->handler->message(rpc->user, msg, rpc->h->now);
-                }
-                if (r < 0 && !rpc->finished)
-                        framing_error(rpc, r);
-        }
+        if (rpc && rpc->open)
+                take(rpc, epp_slice(data, n));
         /* Back-pressure is by call: the window of the connection belongs to all of them. */
         r = nghttp2_session_consume_connection(session, n);
         if (rpc && epp_buf_len(&rpc->out) > QUEUE_HIGH)

@@ -24,6 +24,11 @@ struct epp_rpc_handler {
         int (*open)(void *ctx, struct epp_rpc *rpc, epp_us now);
         /* One message; <msg> is valid during the call only. */
         void (*message)(void *user, struct epp_slice msg, epp_us now);
+        /* A long message of <n> bytes begins with <first>. Returns true when *ret says what of it
+         * is handed to bytes() as it comes: the message is then what remains. NULL: never. */
+        bool (*begins)(void *user, struct epp_slice first, size_t n, struct epp_grpc_pass *ret,
+                epp_us now);
+        void (*bytes)(void *user, struct epp_slice bytes, epp_us now);
         /* The peer will send no more. */
         void (*half_close)(void *user, epp_us now);
         /* A message of <n> bytes is over max_message. Returns true when it answered. */
@@ -86,6 +91,11 @@ void epp_rpc_wake(struct epp_rpc *rpc, epp_us at);
 /* Queues one message made of the <n> pieces <v>, copied. Returns 0, EPP_ENOMEM, EPP_ETOOBIG (the
  * peer does not read: max_queue bytes wait, or 256 MiB of all calls; the call is reset). */
 EPP_MUSTUSE int epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n);
+/* The same with the begin of a message that has <rest> bytes more. They must follow, as pieces of
+ * epp_rpc_send_on, before any other message; unless the call is ended: then they are cut off. */
+EPP_MUSTUSE int epp_rpc_send_begin(
+        struct epp_rpc *rpc, const struct epp_slice *v, size_t n, size_t rest);
+EPP_MUSTUSE int epp_rpc_send_on(struct epp_rpc *rpc, const struct epp_slice *v, size_t n);
 /* From now on <n> bytes more (0: none) will be sent from handler->more, as the peer reads: they are
  * kept by the caller meanwhile and count as unsent. Returns 0, EPP_ETOOBIG as epp_rpc_send. */
 EPP_MUSTUSE int epp_rpc_promise(struct epp_rpc *rpc, size_t n);

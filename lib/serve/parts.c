@@ -1,38 +1,58 @@
 /* parts.c - see parts.h. */
 #include "serve/parts.h"
 
-static void
-add(struct epp_parts *p, struct epp_slice s)
-{
-        if (s.n)
-                p->v[p->n++] = s;
-        p->total += s.n;
-}
-
 void
-epp_parts_plain(struct epp_parts *p, struct epp_slice body)
+epp_parts_plain(struct epp_parts *p, const struct epp_rope *body)
 {
-        p->n = p->first = p->total = 0;
+        p->body = body;
+        p->at = (struct epp_rope_at){ 0 };
+        p->total = body->n;
         p->name = (struct epp_buf){ 0 };
-        add(p, body);
+        p->left = epp_slice(NULL, 0);
+        p->n = p->next = 0;
 }
 
 int
-epp_parts_renamed(struct epp_parts *p, struct epp_slice body, const struct epp_jscan *scan,
+epp_parts_renamed(struct epp_parts *p, const struct epp_rope *body, const struct epp_jscan *scan,
         struct epp_slice model)
 {
         size_t at = 0;
 
-        epp_parts_plain(p, epp_slice(NULL, 0));
+        epp_parts_plain(p, body);
         if (epp_jscan_quote(&p->name, model) < 0)
                 return EPP_ENOMEM;
-        for (size_t i = 0; i < scan->n_spans; i++) {
-                add(p, epp_slice(body.p + at, scan->spans[i].at - at));
-                add(p, epp_buf_slice(&p->name));
-                at = scan->spans[i].at + scan->spans[i].len;
+        for (p->n = 0; p->n < scan->n_spans; p->n++) {
+                const struct epp_jspan *span = &scan->spans[p->n];
+
+                p->until[p->n] = span->at - at;
+                p->span[p->n] = span->len;
+                p->total += epp_buf_len(&p->name) - span->len;
+                at = span->at + span->len;
         }
-        add(p, epp_slice(body.p + at, body.n - at));
         return 0;
+}
+
+/* The next slice, of at most <n> bytes; an empty one where a value is replaced. */
+static struct epp_slice
+next(struct epp_parts *p, size_t n)
+{
+        size_t *until = p->next < p->n ? &p->until[p->next] : NULL;
+        struct epp_slice s;
+
+        if (p->left.n) {
+                s = epp_slice(p->left.p, EPP_MIN(n, p->left.n));
+                p->left = epp_slice(p->left.p + s.n, p->left.n - s.n);
+                return s;
+        }
+        if (until && *until == 0) {
+                epp_rope_skip(p->body, &p->at, p->span[p->next++]);
+                p->left = epp_buf_slice(&p->name);
+                return epp_slice(NULL, 0);
+        }
+        s = epp_rope_next(p->body, &p->at, until ? EPP_MIN(n, *until) : n);
+        if (until)
+                *until -= s.n;
+        return s;
 }
 
 size_t
@@ -40,26 +60,14 @@ epp_parts_take(struct epp_parts *p, size_t n, struct epp_slice *out)
 {
         size_t k = 0;
 
+        EPP_ASSERT(n <= p->total && n <= EPP_ROPE_PIECE);
         p->total -= n;
         while (n) {
-                struct epp_slice *v = &p->v[p->first];
-                size_t part = EPP_MIN(n, v->n);
-
-                out[k++] = epp_slice(v->p, part);
-                v->p += part, v->n -= part, n -= part;
-                p->first += v->n == 0;
+                out[k] = next(p, n);
+                n -= out[k].n;
+                k += out[k].n != 0;
         }
         return k;
-}
-
-int
-epp_parts_join(struct epp_parts *p, struct epp_buf *out)
-{
-        int r = 0;
-
-        for (size_t i = p->first; r == 0 && i < p->n; i++)
-                r = epp_buf_append(out, p->v[i]);
-        return r;
 }
 
 void

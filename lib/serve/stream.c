@@ -13,6 +13,7 @@
 #define CHUNK 62000 /* body bytes per answer: gateways refuse more than 64 KB */
 #define CHUNKS_AT_ONCE 4 /* the rest of a body as the peer reads: 60 MB at once took 48 ms */
 #define ANSWER_KEPT (64u << 10)
+#define REAPED 3 /* pieces of dead bodies at once */
 #define QUEUE_SPARE (8u << 20)
 #define KEEP_MAX 1024 /* bytes of a header that are kept */
 /* STREAMED without waiting: the gateway stops reading its client when its buffer is full, so a
@@ -60,8 +61,11 @@ static const struct epp_slice kept_names[KEPT_COUNT] = { N(":method"), N(":path"
 /* A request body on its way back. */
 struct giving {
         struct epp_parts parts; /* what is left */
-        bool end;               /* of the direction, behind it */
-        bool trailers, finish;  /* wait for the last of it: their answer, the end of the call */
+        bool whole;             /* as one message, which has begun; else in chunks, ... */
+        bool end;               /* whose last one ends the direction */
+        /* What waits for the last of it: */
+        unsigned cleared;       /* answers that leave the other messages of the body empty */
+        bool trailers, finish;  /* the answer to them, the end of the call */
 };
 
 struct stream {
@@ -88,7 +92,9 @@ struct stream {
         uint32_t present;      /* bits of control[] */
         uint32_t seen;         /* bits of kept[] */
         bool client_hint;      /* the client sent our own header */
-        struct epp_buf body, subset;
+        struct epp_rope body;
+        bool passed;           /* bytes of it were taken before the end of their message */
+        struct epp_buf subset;
         struct epp_buf text;   /* of kept headers */
         struct {
                 uint32_t at, n, size; /* size: room for it in text */
@@ -117,10 +123,47 @@ end_call(struct stream *s, int code, const char *text)
 }
 
 static void
-send_pieces(struct stream *s, const struct epp_slice *v, size_t n)
+sent(struct stream *s, int r)
 {
-        if (!s->mute && epp_rpc_send(s->rpc, v, n) < 0)
+        if (r < 0)
                 end_call(s, 8, "the peer does not read");
+}
+
+/* The next <most> answers with body bytes, or as many bytes of the one message. <tail>: more of the
+ * first answer. An empty body is one empty answer. */
+static void
+give(struct stream *s, struct giving *g, struct epp_slice tail, size_t most)
+{
+        struct epp_slice v[EPP_PARTS + 2];
+        char head[EPP_EXT_CHUNK_HEAD];
+        size_t n, k;
+
+        do {
+                n = EPP_MIN(g->parts.total, (size_t)CHUNK);
+                k = epp_parts_take(&g->parts, n, v + 1);
+                if (g->whole) {
+                        sent(s, epp_rpc_send_on(s->rpc, v + 1, k));
+                        continue;
+                }
+                v[0] = epp_slice(head, epp_ext_chunk_head(head, EPP_EXT_REQUEST_BODY, n,
+                        g->end && g->parts.total == 0));
+                if (tail.n)
+                        v[++k] = tail;
+                tail.n = 0;
+                sent(s, epp_rpc_send(s->rpc, v, k + 1));
+        } while (g->parts.total && --most && s->phase != PHASE_ENDED);
+}
+
+/* One message. It cannot stand in the middle of another. */
+static void
+send_pieces(struct stream *s, const struct epp_slice *v, size_t n, size_t rest)
+{
+        if (s->mute)
+                return;
+        if (s->giving && s->giving->whole && s->giving->parts.total)
+                give(s, s->giving, epp_slice(NULL, 0), SIZE_MAX);
+        if (s->phase != PHASE_ENDED)
+                sent(s, epp_rpc_send_begin(s->rpc, v, n, rest));
 }
 
 /* It is put together in a buffer that serves all streams in turn. */
@@ -134,7 +177,7 @@ answer(struct stream *s, enum epp_ext_kind kind, const struct epp_ext_out *o)
                 end_call(s, 8, "out of memory");
         } else {
                 v = epp_buf_slice(b);
-                send_pieces(s, &v, 1);
+                send_pieces(s, &v, 1, o->replace_body ? o->body_n : 0);
         }
         epp_buf_drain(b, epp_buf_len(b));
         if (b == &own || b->size > ANSWER_KEPT)
@@ -147,33 +190,20 @@ answer_empty(struct stream *s, enum epp_ext_kind kind)
         answer(s, kind, &(struct epp_ext_out){ 0 });
 }
 
-/* Hands body bytes back in <most> full-duplex answers; an empty end is one empty chunk. <tail>:
- * more of the first answer's message. */
-static void
-answer_parts(struct stream *s, enum epp_ext_kind kind, struct epp_parts *p, bool end,
-        struct epp_slice tail, size_t most)
-{
-        struct epp_slice v[EPP_PARTS + 2];
-        char head[EPP_EXT_CHUNK_HEAD];
-
-        do {
-                size_t n = EPP_MIN(p->total, CHUNK), k = epp_parts_take(p, n, v + 1) + 1;
-
-                v[0] = epp_slice(head, epp_ext_chunk_head(head, kind, n, end && p->total == 0));
-                if (tail.n)
-                        v[k++] = tail;
-                tail.n = 0;
-                send_pieces(s, v, k);
-        } while (p->total && --most && s->phase != PHASE_ENDED);
-}
-
+/* Hands body bytes back at once in full-duplex answers; an empty end is one empty chunk. */
 static void
 answer_chunks(struct stream *s, enum epp_ext_kind kind, struct epp_slice body, bool end)
 {
-        struct epp_parts p;
+        char head[EPP_EXT_CHUNK_HEAD];
 
-        epp_parts_plain(&p, body);
-        answer_parts(s, kind, &p, end, epp_slice(NULL, 0), SIZE_MAX);
+        do {
+                size_t n = EPP_MIN(body.n, (size_t)CHUNK);
+                struct epp_slice v[2] = { { head, 0 }, { body.p, n } };
+
+                body = epp_slice(body.p + n, body.n - n);
+                v[0].n = epp_ext_chunk_head(head, kind, n, end && body.n == 0);
+                send_pieces(s, v, 2, 0);
+        } while (body.n && s->phase != PHASE_ENDED);
 }
 
 static void
@@ -183,11 +213,41 @@ drop_scan(struct stream *s)
         s->scan = NULL;
 }
 
+/* One piece is freed at once. */
+static void
+free_body(struct epp_rope *body, struct epp_stream_spare *spare)
+{
+        if (spare && spare->died && body->n - body->gone > EPP_ROPE_PIECE) {
+                bool first = spare->dead.first == NULL;
+
+                epp_rope_bury(body, &spare->dead);
+                if (first)
+                        spare->died(spare->ctx);
+        } else {
+                epp_rope_fini(body);
+        }
+}
+
+bool
+epp_stream_spare_reap(struct epp_stream_spare *s)
+{
+        return epp_rope_shrink(&s->dead, REAPED);
+}
+
+void
+epp_stream_spare_fini(struct epp_stream_spare *s)
+{
+        epp_slab_fini(&s->streams);
+        epp_slab_fini(&s->scans);
+        epp_buf_fini(&s->answer);
+        epp_rope_fini(&s->dead);
+}
+
 static void
 drop_body(struct stream *s)
 {
-        s->cfg->stats->held_bytes -= epp_buf_len(&s->body);
-        epp_buf_fini(&s->body);
+        s->cfg->stats->held_bytes -= s->body.n - s->body.gone;
+        free_body(&s->body, s->cfg->spare);
         drop_scan(s);
         if (s->giving)
                 epp_parts_fini(&s->giving->parts);
@@ -195,7 +255,27 @@ drop_body(struct stream *s)
         s->giving = NULL;
 }
 
-/* The next answers of a body that goes back, and what waits behind it. */
+/* What waited for the last of a body. */
+static void
+given(struct stream *s, const struct giving *g)
+{
+        for (unsigned i = 0; i < g->cleared; i++)
+                answer(s, EPP_EXT_REQUEST_BODY, &(struct epp_ext_out){ .clear_body = true });
+        if (g->trailers)
+                answer_empty(s, EPP_EXT_REQUEST_TRAILERS);
+        if (g->finish)
+                epp_rpc_finish(s->rpc, 0, EPP_SLICE(""));
+}
+
+/* Frees what of a body has gone back. */
+static void
+shorten(struct stream *s)
+{
+        s->cfg->stats->held_bytes += s->body.gone;
+        epp_rope_release(&s->body, &s->giving->parts.at);
+        s->cfg->stats->held_bytes -= s->body.gone;
+}
+
 static void
 on_more(void *user, epp_us now)
 {
@@ -208,17 +288,16 @@ on_more(void *user, epp_us now)
                 return;
         n = EPP_MIN(g->parts.total, (size_t)CHUNKS_AT_ONCE * CHUNK);
         /* Less never fails. */
-        if (s->phase != PHASE_ENDED && epp_rpc_promise(s->rpc, g->parts.total - n) == 0)
-                answer_parts(s, EPP_EXT_REQUEST_BODY, &g->parts, g->end, epp_slice(NULL, 0),
-                        CHUNKS_AT_ONCE);
-        if (s->phase != PHASE_ENDED && g->parts.total)
+        if (s->phase != PHASE_ENDED && epp_rpc_promise(s->rpc, g->parts.total - n) == 0 && n)
+                give(s, g, epp_slice(NULL, 0), CHUNKS_AT_ONCE);
+        if (s->phase != PHASE_ENDED && g->parts.total) {
+                shorten(s);
                 return;
+        }
         last = *g;
         drop_body(s);
-        if (last.trailers)
-                answer_empty(s, EPP_EXT_REQUEST_TRAILERS);
-        if (last.finish)
-                epp_rpc_finish(s->rpc, 0, EPP_SLICE(""));
+        if (s->phase != PHASE_ENDED)
+                given(s, &last);
 }
 
 static void
@@ -262,7 +341,7 @@ refuse(struct stream *s, int http, const char *text, const char *reason)
                 end_call(s, 8, "out of memory");
         } else {
                 v = epp_buf_slice(&b);
-                send_pieces(s, &v, 1);
+                send_pieces(s, &v, 1, 0);
         }
         epp_buf_fini(&b);
         end_call(s, 0, ""); /* unless it has ended otherwise */
@@ -293,7 +372,7 @@ question(struct stream *s)
                 .rewrite = either(s, KEPT_REWRITE, KEPT_OLD_REWRITE),
                 .fairness = either(s, KEPT_FAIRNESS, KEPT_OLD_FAIRNESS), .dialect = s->dialect,
                 .scan = s->scan, .has_subset = s->has_subset,
-                .subset = epp_buf_slice(&s->subset), .body_bytes = epp_buf_len(&s->body),
+                .subset = epp_buf_slice(&s->subset), .body_bytes = s->body.n,
                 .begun = s->begun, .now = s->now,
                 .explain = s->cfg->allow_explain &&
                         epp_slice_eq(kept(s, KEPT_EXPLAIN), EPP_SLICE("1")) };
@@ -385,24 +464,31 @@ static int
 body_parts(struct stream *s, struct epp_parts *p)
 {
         if (s->verdict.rename)
-                return epp_parts_renamed(p, epp_buf_slice(&s->body), s->scan, s->verdict.model);
-        epp_parts_plain(p, epp_buf_slice(&s->body));
+                return epp_parts_renamed(p, &s->body, s->scan, s->verdict.model);
+        epp_parts_plain(p, &s->body);
         return 0;
 }
 
-/* Takes over <p>. */
+/* Begins to give the body back; <g> is taken over. */
 static void
-keep_giving(struct stream *s, struct epp_parts *p, bool end)
+begin_giving(struct stream *s, struct giving *g, struct epp_slice tail)
 {
-        s->giving = malloc(sizeof(*s->giving));
+        if (!s->mute && s->phase != PHASE_ENDED)
+                give(s, g, tail, CHUNKS_AT_ONCE);
+        if (s->mute || s->phase == PHASE_ENDED || g->parts.total == 0) {
+                epp_parts_fini(&g->parts);
+                if (s->phase != PHASE_ENDED)
+                        given(s, g);
+                return;
+        }
+        s->giving = malloc(sizeof(*g));
         if (!s->giving) {
-                epp_parts_fini(p);
+                epp_parts_fini(&g->parts);
                 end_call(s, 8, "out of memory");
                 return;
         }
-        *s->giving = (struct giving){ .parts = *p, .end = end };
-        if (epp_rpc_promise(s->rpc, p->total) < 0)
-                end_call(s, 8, "the peer does not read");
+        *s->giving = *g;
+        sent(s, epp_rpc_promise(s->rpc, g->parts.total));
 }
 
 /* Everything of a full-duplex request is here: pick, then give the body back. */
@@ -411,36 +497,40 @@ complete_duplex(struct stream *s, bool trailers)
 {
         struct epp_ext_out o = { .ns = s->cfg->hint_ns, .key = s->cfg->hint_key };
         struct epp_slice method = kept(s, KEPT_METHOD);
-        bool body = epp_buf_len(&s->body) || !method.n || epp_slice_eq(method, EPP_SLICE("POST"));
+        bool body = s->body.n || !method.n || epp_slice_eq(method, EPP_SLICE("POST"));
+        struct giving g = { .end = !trailers };
         struct epp_buf hint = { 0 };
-        struct epp_parts p;
 
         if (!route_headers(s, body))
                 return;
         o.endpoint = epp_slice_str(s->verdict.endpoint);
-        if (body_parts(s, &p) < 0 || (s->no_headers && epp_ext_put_hint(&hint, &o) < 0))
+        if (body_parts(s, &g.parts) < 0 || (s->no_headers && epp_ext_put_hint(&hint, &o) < 0))
                 end_call(s, 8, "out of memory");
-        else if (p.total || !trailers)
-                answer_parts(s, EPP_EXT_REQUEST_BODY, &p, !trailers, epp_buf_slice(&hint),
-                        s->mute ? SIZE_MAX : CHUNKS_AT_ONCE);
+        else if (g.parts.total || !trailers)
+                begin_giving(s, &g, epp_buf_slice(&hint));
         epp_buf_fini(&hint);
-        if (s->phase != PHASE_ENDED && p.total)
-                keep_giving(s, &p, !trailers);
-        else
-                epp_parts_fini(&p);
 }
 
-/* Appends the body as it goes on to <out>. */
-static int
-join_body(struct stream *s, struct epp_buf *out)
+/* The answer <o> to a body message with the renamed body in it, and its length where headers can be
+ * <set>; <cleared> more messages of the body become empty. */
+static void
+answer_renamed(struct stream *s, struct epp_ext_out *o, struct epp_ext_pair *set, unsigned cleared)
 {
-        struct epp_parts p;
-        int r = body_parts(s, &p);
+        struct giving g = { .whole = true, .cleared = cleared };
+        char length[24];
 
-        if (r == 0)
-                r = epp_parts_join(&p, out);
-        epp_parts_fini(&p);
-        return r;
+        if (body_parts(s, &g.parts) < 0) {
+                end_call(s, 8, "out of memory");
+                return;
+        }
+        snprintf(length, sizeof(length), "%zu", g.parts.total);
+        if (set)
+                set[o->n_set++] = (struct epp_ext_pair){ EPP_SLICE("content-length"),
+                        epp_slice_str(length) };
+        o->replace_body = true;
+        o->body_n = g.parts.total;
+        answer(s, EPP_EXT_REQUEST_BODY, o);
+        begin_giving(s, &g, epp_slice(NULL, 0));
 }
 
 /* The pick goes out with the answer to the one body message. */
@@ -449,27 +539,15 @@ complete_buffered(struct stream *s, bool whole)
 {
         struct epp_slice remove[ARRAY_LEN(control)];
         struct epp_ext_pair set[SET_MAX];
-        struct epp_buf body = { 0 };
         struct epp_ext_out o;
-        char length[24];
 
         if (!decide(s, whole))
                 return;
         o = routing(s, set, remove);
-        if (s->verdict.rename) {
-                if (join_body(s, &body) < 0) {
-                        epp_buf_fini(&body);
-                        end_call(s, 8, "out of memory");
-                        return;
-                }
-                snprintf(length, sizeof(length), "%zu", epp_buf_len(&body));
-                set[o.n_set++] = (struct epp_ext_pair){ EPP_SLICE("content-length"),
-                        epp_slice_str(length) };
-                o.replace_body = true;
-                o.body = epp_buf_slice(&body);
-        }
-        answer(s, EPP_EXT_REQUEST_BODY, &o);
-        epp_buf_fini(&body);
+        if (s->verdict.rename)
+                answer_renamed(s, &o, set, 0);
+        else
+                answer(s, EPP_EXT_REQUEST_BODY, &o);
 }
 
 /* STREAMED, headers held until now: the pick, then one answer per body message. A renamed body goes
@@ -477,23 +555,16 @@ complete_buffered(struct stream *s, bool whole)
 static void
 complete_streamed(struct stream *s, bool whole)
 {
-        struct epp_buf body = { 0 };
         struct epp_ext_out o = { 0 };
 
         if (!route_headers(s, whole))
                 return;
-        if (whole && s->verdict.rename) {
-                if (join_body(s, &body) < 0)
-                        end_call(s, 8, "out of memory");
-                o.replace_body = true;
-                o.body = epp_buf_slice(&body);
+        if (whole && s->verdict.rename && s->held) {
+                answer_renamed(s, &o, NULL, s->held - 1);
+                return;
         }
-        for (; s->held && s->phase == PHASE_ROUTED; s->held--) {
+        for (; s->held && s->phase == PHASE_ROUTED; s->held--)
                 answer(s, EPP_EXT_REQUEST_BODY, &o);
-                o.clear_body = o.replace_body || o.clear_body;
-                o.replace_body = false;
-        }
-        epp_buf_fini(&body);
 }
 
 /* The body is whole (<end> false: as far as it will be shown). */
@@ -640,6 +711,7 @@ begin_body(struct stream *s)
                 return;
         }
         epp_jscan_init(s->scan);
+        s->body.cap = s->cfg->max_body;
         if (s->mode == EPP_MODE_STREAMED && !s->early_body) {
                 (void)route_headers(s, false);
                 return;
@@ -735,18 +807,42 @@ take_body(struct stream *s, struct epp_slice body)
 {
         int r;
 
-        s->body.cap = s->cfg->max_body;
-        r = epp_buf_append(&s->body, body);
+        s->cfg->stats->held_bytes -= s->body.n;
+        r = epp_rope_append(&s->body, body);
+        s->cfg->stats->held_bytes += s->body.n;
         if (r == EPP_ETOOBIG)
                 too_large(s);
         else if (r < 0)
                 fail(s, 503, "inference error: ServiceUnavailable - out of memory", NULL);
         if (r < 0)
                 return false;
-        s->cfg->stats->held_bytes += body.n;
-        s->held++;
         epp_jscan_feed(s->scan, body);
         return true;
+}
+
+/* A long message: the body in it is taken as it comes. In Envoy's buffered mode it is a whole one:
+ * gathered first, 16 MiB took 42 ms at its end. */
+static bool
+on_begins(void *user, struct epp_slice first, size_t n, struct epp_grpc_pass *ret, epp_us now)
+{
+        struct stream *s = user;
+        struct epp_slice body;
+
+        s->now = now;
+        if (s->phase != PHASE_BODY || !epp_ext_long_body(first, n, &body, ret))
+                return false;
+        s->passed = true;
+        return take_body(s, body);
+}
+
+static void
+on_bytes(void *user, struct epp_slice bytes, epp_us now)
+{
+        struct stream *s = user;
+
+        s->now = now;
+        if (s->phase == PHASE_BODY)
+                (void)take_body(s, bytes);
 }
 
 static void
@@ -760,6 +856,7 @@ request_body(struct stream *s, const struct epp_ext_in *in)
                 late_body(s, in);
         if (s->phase != PHASE_BODY || !take_body(s, in->body))
                 return;
+        s->held++;
         if (in->end_of_stream || s->mode == EPP_MODE_BUFFERED || s->mode == EPP_MODE_PARTIAL)
                 complete_body(s, in->end_of_stream, false);
 }
@@ -975,6 +1072,11 @@ on_message(void *user, struct epp_slice msg, epp_us now)
                 end_call(s, 13, "malformed ProcessingRequest");
                 return;
         }
+        if (s->passed && (in.kind != EPP_EXT_REQUEST_BODY || in.body.n)) {
+                end_call(s, 13, "malformed ProcessingRequest"); /* it has two bodies */
+                return;
+        }
+        s->passed = false;
         if (!s->began && in.kind != EPP_EXT_NONE)
                 first_message(s, &in);
         last = in.end_of_stream || in.kind == EPP_EXT_REQUEST_TRAILERS;
@@ -1114,12 +1216,13 @@ epp_stream_handler(const struct epp_stream_config *cfg, size_t max_message)
                 .method = "Process",
                 .ctx = (void *)(uintptr_t)cfg,
                 .max_message = max_message,
-                /* A whole body goes back at once, in chunks with a head each; response bodies
-                 * wait for the window long before the rest is used up. */
-                .max_queue = cfg->max_body ? cfg->max_body + QUEUE_SPARE +
-                                cfg->max_body / (CHUNK / EPP_EXT_CHUNK_HEAD) : 0,
+                /* The rest of a whole body may have to go at once (send_pieces); response bodies
+                 * wait for the window long before the spare is used up. */
+                .max_queue = cfg->max_body ? cfg->max_body + QUEUE_SPARE : 0,
                 .open = on_open,
                 .message = on_message,
+                .begins = on_begins,
+                .bytes = on_bytes,
                 .half_close = on_half_close,
                 .too_big = on_too_big,
                 .more = on_more,

@@ -166,7 +166,7 @@ epp_ext_put_hint(struct epp_buf *out, const struct epp_ext_out *o)
 static size_t
 body_len(const struct epp_ext_out *o)
 {
-        return o->replace_body ? field_len(o->body.n) : o->clear_body ? 2 : 0;
+        return o->replace_body ? field_len(o->body_n) : o->clear_body ? 2 : 0;
 }
 
 static size_t
@@ -188,13 +188,13 @@ put_common(char *at, const struct epp_ext_out *o)
                 at = put_head(at, 2, mutation_len(o->set, o->n_set, o->remove, o->n_remove));
                 at = put_mutation(at, o->set, o->n_set, o->remove, o->n_remove);
         }
+        if (o->clear_route_cache)
+                at = put_bytes(at, EPP_SLICE("\x28\x01"));
         if (o->replace_body || o->clear_body)
                 at = put_head(at, 3, body_len(o));
         if (o->replace_body)
-                at = put_bytes(put_head(at, 1, o->body.n), o->body);
-        else if (o->clear_body)
-                at = put_bytes(at, EPP_SLICE("\x10\x01"));
-        return o->clear_route_cache ? put_bytes(at, EPP_SLICE("\x28\x01")) : at;
+                return put_head(at, 1, o->body_n);
+        return o->clear_body ? put_bytes(at, EPP_SLICE("\x10\x01")) : at;
 }
 
 int
@@ -209,15 +209,17 @@ epp_ext_put(struct epp_buf *out, enum epp_ext_kind answered, const struct epp_ex
 
         if (answered == EPP_EXT_NONE)
                 return 0;
+        if (o->replace_body && !trailers)
+                n -= o->body_n;
         r = epp_buf_reserve(out, n, &at);
         if (r < 0)
                 return r;
+        if (o->endpoint.n)
+                at = put_hint(at, o);
         /* The answer's field is the request's: 2, 3, 4, 5, 6, 7 become 1, 2, 3, 4, 5, 6. */
         at = put_head(at, (unsigned)answered - 1, answer);
         if (!trailers)
-                at = put_common(put_head(at, 1, common), o);
-        if (o->endpoint.n)
-                put_hint(at, o);
+                put_common(put_head(at, 1, common), o);
         epp_buf_commit(out, n);
         return 0;
 }

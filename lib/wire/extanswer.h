@@ -16,12 +16,13 @@ struct epp_ext_out {
         const struct epp_slice *remove;
         size_t n_remove;
         bool clear_route_cache;
-        bool replace_body; /* body answers outside full duplex: by <body> */
+        bool replace_body; /* body answers outside full duplex: by <body_n> bytes, ... */
         bool clear_body;   /* or by nothing */
-        struct epp_slice body;
+        size_t body_n;
         struct epp_slice ns, key, endpoint; /* dynamic metadata when endpoint.n > 0 */
 };
-/* Each appends one encoded ProcessingResponse to <out>. Return 0, EPP_ENOMEM, EPP_ETOOBIG. */
+/* Each appends one encoded ProcessingResponse to <out>. Return 0, EPP_ENOMEM, EPP_ETOOBIG.
+ * With replace_body it ends where the body begins: the caller sends it behind, without a copy. */
 EPP_MUSTUSE int epp_ext_put(struct epp_buf *out, enum epp_ext_kind answered,
         const struct epp_ext_out *o);
 /* Only the dynamic metadata of <o>: to be sent behind another answer, in the same message. */

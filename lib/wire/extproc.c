@@ -164,6 +164,36 @@ epp_ext_parse(struct epp_slice msg, struct epp_ext_in *ret)
         return ret->kind == EPP_EXT_NONE ? 0 : parse_payload(ret);
 }
 
+/* A tag and a length, as they stand before bytes. */
+static bool
+head_of(struct epp_slice *in, unsigned no, uint64_t *n)
+{
+        uint64_t tag;
+
+        return varint(in, &tag) && tag == (no << 3 | 2) && varint(in, n);
+}
+
+bool
+epp_ext_long_body(struct epp_slice first, size_t size, struct epp_slice *ret_body,
+        struct epp_grpc_pass *ret)
+{
+        struct epp_slice in = first, payload;
+        uint64_t all, body, rest;
+
+        if (!head_of(&in, EPP_EXT_REQUEST_BODY, &all) || all > size - (first.n - in.n))
+                return false;
+        payload = in;
+        if (!head_of(&in, 1, &body) || body < in.n || body > all - (payload.n - in.n))
+                return false;
+        rest = all - (payload.n - in.n) - body;
+        if (rest >= 0x80)
+                return false; /* it is 0 or 2: whether the stream ends here */
+        *ret_body = in;
+        *ret = (struct epp_grpc_pass){ .head = { EPP_EXT_REQUEST_BODY << 3 | 2, (char)rest },
+                .head_n = 2, .n = (size_t)body - in.n };
+        return true;
+}
+
 static struct epp_slice
 from_pb(ProtobufCBinaryData d)
 {

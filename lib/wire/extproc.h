@@ -5,7 +5,7 @@
 #ifndef EPP_EXTPROC_H
 #define EPP_EXTPROC_H
 
-#include "base/buf.h"
+#include "wire/grpc.h"
 
 enum epp_ext_kind { /* = field numbers of the oneof in ProcessingRequest */
         EPP_EXT_NONE = 0,
@@ -40,6 +40,13 @@ struct epp_ext_in {
 /* Takes <msg> apart; every slice in *ret lends from it.
  * Returns 0 or EPP_EPROTO (not a protobuf message); *ret is undefined then. */
 EPP_MUSTUSE int epp_ext_parse(struct epp_slice msg, struct epp_ext_in *ret);
+
+/* True when a message of <size> bytes that begins with <first> is a request body as gateways write
+ * it, the bytes of the body before all else. They can be taken as they come, then: *ret_body has
+ * those in <first>, *ret says where the others are; the message that remains is the same with an
+ * empty body. */
+bool epp_ext_long_body(struct epp_slice first, size_t size, struct epp_slice *ret_body,
+        struct epp_grpc_pass *ret);
 
 /* Called per header, in order; raw_value wins over value. Slices are valid during the call. */
 typedef void (*epp_ext_header_fn)(void *user, struct epp_slice name, struct epp_slice value);

@@ -50,39 +50,75 @@ read_prefix(struct epp_grpc_in *g, struct epp_slice *in)
         return g->want > g->max ? EPP_ETOOBIG : 1;
 }
 
-int
-epp_grpc_in_next(struct epp_grpc_in *g, struct epp_slice *in, struct epp_slice *ret_msg)
+/* Appends bytes of <in> until <goal> are there: 1, or 0 when the input has no more. */
+static int
+gather(struct epp_grpc_in *g, struct epp_slice *in, size_t goal)
 {
-        size_t take;
+        size_t held = epp_buf_len(&g->part), take = EPP_MIN(in->n, goal - held);
+        size_t trusted = EPP_MIN(goal, TRUSTED);
         char *at;
         int r = 0;
 
-        if (g->have < EPP_GRPC_PREFIX) {
-                epp_buf_fini(&g->part); /* the last message was lent from here */
-                r = read_prefix(g, in);
-                if (r <= 0)
-                        return r;
-                r = 0;
-        }
-        if (epp_buf_len(&g->part) == 0 && in->n >= g->want) {
-                *ret_msg = epp_slice(in->p, g->want);
-                in->p += g->want, in->n -= g->want;
-                g->have = 0;
-                return 1;
-        }
-        take = EPP_MIN(in->n, g->want - epp_buf_len(&g->part));
-        if (g->part.size == 0)
-                r = epp_buf_reserve(&g->part, EPP_MIN(g->want, TRUSTED), &at);
+        if (g->part.size < trusted)
+                r = epp_buf_reserve(&g->part, trusted - held, &at);
         if (r == 0)
                 r = epp_buf_append(&g->part, epp_slice(in->p, take));
         if (r < 0)
                 return r;
         in->p += take, in->n -= take;
-        if (epp_buf_len(&g->part) < g->want)
-                return 0;
+        return epp_buf_len(&g->part) == goal;
+}
+
+static int
+pass(struct epp_grpc_in *g, struct epp_slice *in, struct epp_slice *ret)
+{
+        *ret = epp_slice(in->p, EPP_MIN(in->n, g->passing));
+        g->passing -= ret->n;
+        in->p += ret->n, in->n -= ret->n;
+        return ret->n ? EPP_GRPC_PASSES : EPP_GRPC_MORE;
+}
+
+int
+epp_grpc_in_next(struct epp_grpc_in *g, struct epp_slice *in, struct epp_slice *ret_msg)
+{
+        bool announce;
+        int r;
+
+        if (g->have < EPP_GRPC_PREFIX) {
+                epp_buf_fini(&g->part); /* the last message was lent from here */
+                g->announced = false;
+                r = read_prefix(g, in);
+                if (r <= 0)
+                        return r;
+        }
+        if (g->passing)
+                return pass(g, in, ret_msg);
+        if (epp_buf_len(&g->part) == 0 && in->n >= g->want) {
+                *ret_msg = epp_slice(in->p, g->want);
+                in->p += g->want, in->n -= g->want;
+                g->have = 0;
+                return EPP_GRPC_MESSAGE;
+        }
+        announce = g->announces && !g->announced && g->want > EPP_GRPC_LONG;
+        r = gather(g, in, announce ? EPP_GRPC_SHOWN : g->want);
+        if (r <= 0)
+                return r;
         *ret_msg = epp_buf_slice(&g->part);
+        g->announced = announce;
+        if (announce)
+                return EPP_GRPC_BEGINS;
         g->have = 0;
-        return 1;
+        return EPP_GRPC_MESSAGE;
+}
+
+void
+epp_grpc_in_pass(struct epp_grpc_in *g, const struct epp_grpc_pass *p)
+{
+        EPP_ASSERT(epp_buf_len(&g->part) == EPP_GRPC_SHOWN && p->n <= g->want - EPP_GRPC_SHOWN);
+        g->want = g->want - EPP_GRPC_SHOWN - p->n + p->head_n;
+        g->passing = p->n;
+        g->part.tail = g->part.head + p->head_n; /* no longer than what was there */
+        memcpy(g->part.p + g->part.head, p->head, p->head_n);
 }
 
 void

@@ -20,9 +20,12 @@ struct epp_rpc {
         bool ended;
         int code;
         size_t promised;
+        struct epp_buf message; /* that has begun */
+        size_t size;            /* it will have */
 };
 static struct {
         struct epp_rpc rpc;
+        bool deaf;                         /* reads only what comes at once */
         int http, headers, trailers, ends; /* of an immediate answer; answers; ends of stream */
         int untouched, chunks;             /* body answers that change nothing; that carry bytes */
         char text[300], length[32];        /* why refused; content-length, "" when it is not set */
@@ -39,6 +42,7 @@ static struct {
         struct epp_outcome outcome;
         void (*release)(void *ctx, void *ticket, const struct epp_outcome *o);
         int released;
+        size_t passed; /* bytes that came before the end of their message */
 } w;
 static const struct epp_log quiet = { .level = EPP_LOG_ERROR };
 
@@ -114,21 +118,18 @@ read_body(const PB(BodyResponse) *b)
                 got.ends += m->streamed_response->end_of_stream;
         } else {
                 got.chunks++;
-                append(&got.body, m->body.data, m->body.len);
+                if (m->mutation_case == ENVOY__SERVICE__EXT_PROC__V3__BODY_MUTATION__MUTATION_BODY)
+                        append(&got.body, m->body.data, m->body.len);
         }
 }
 
-int
-epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
+static void
+read_message(const struct epp_buf *b)
 {
-        struct epp_buf b = { 0 };
         PB(ProcessingResponse) *r;
 
-        ck_assert(!rpc->ended);
-        for (size_t i = 0; i < n; i++)
-                append(&b, v[i].p, v[i].n);
-        r = envoy__service__ext_proc__v3__processing_response__unpack(NULL, epp_buf_len(&b),
-                (const uint8_t *)epp_buf_slice(&b).p);
+        r = envoy__service__ext_proc__v3__processing_response__unpack(NULL, epp_buf_len(b),
+                (const uint8_t *)epp_buf_slice(b).p);
         ck_assert_ptr_nonnull(r);
         switch (r->response_case) {
         case ENVOY__SERVICE__EXT_PROC__V3__PROCESSING_RESPONSE__RESPONSE_REQUEST_BODY:
@@ -149,8 +150,36 @@ epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
                 got.trailers++;
         }
         envoy__service__ext_proc__v3__processing_response__free_unpacked(r, NULL);
-        epp_buf_fini(&b);
+}
+
+int
+epp_rpc_send_on(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
+{
+        ck_assert(!rpc->ended);
+        for (size_t i = 0; i < n; i++)
+                append(&rpc->message, v[i].p, v[i].n);
+        ck_assert_uint_le(epp_buf_len(&rpc->message), rpc->size);
+        if (epp_buf_len(&rpc->message) == rpc->size) {
+                read_message(&rpc->message);
+                epp_buf_fini(&rpc->message);
+        }
         return 0;
+}
+
+int
+epp_rpc_send_begin(struct epp_rpc *rpc, const struct epp_slice *v, size_t n, size_t rest)
+{
+        ck_assert_uint_eq(epp_buf_len(&rpc->message), 0); /* not in the middle of another */
+        rpc->size = rest;
+        for (size_t i = 0; i < n; i++)
+                rpc->size += v[i].n;
+        return epp_rpc_send_on(rpc, v, n);
+}
+
+int
+epp_rpc_send(struct epp_rpc *rpc, const struct epp_slice *v, size_t n)
+{
+        return epp_rpc_send_begin(rpc, v, n, 0);
 }
 
 /* ---- the world ---- */
@@ -201,12 +230,14 @@ world_fini(void)
         epp_models_free(w.models);
         epp_pool_free(w.pool);
         epp_buf_fini(&got.body);
+        epp_buf_fini(&got.rpc.message);
 }
 
 static void
 begin(void)
 {
         epp_buf_fini(&got.body);
+        epp_buf_fini(&got.rpc.message);
         memset(&got, 0, sizeof(got));
         ck_assert_int_eq(w.h.open(w.h.ctx, &got.rpc, 1), 0);
 }
@@ -228,6 +259,39 @@ field(struct epp_buf *b, int no, struct epp_slice v)
         append(b, v.p, v.n);
 }
 
+/* As h2 does, with the message in frames of 16 KiB. */
+static void
+hear(struct epp_slice m)
+{
+        struct epp_grpc_in g;
+        struct epp_grpc_pass pass;
+        struct epp_slice in, part;
+        char prefix[EPP_GRPC_PREFIX];
+        int r;
+
+        epp_grpc_in_init(&g, 1 << 28);
+        g.announces = true;
+        epp_grpc_prefix(prefix, m.n);
+        in = epp_slice(prefix, sizeof(prefix));
+        r = epp_grpc_in_next(&g, &in, &part);
+        while (r != EPP_GRPC_MESSAGE && !got.rpc.ended) {
+                ck_assert_int_ge(r, 0);
+                if (r == EPP_GRPC_MORE) {
+                        in = epp_slice(m.p, EPP_MIN(m.n, (size_t)16384));
+                        m = epp_slice(m.p + in.n, m.n - in.n);
+                } else if (r == EPP_GRPC_PASSES) {
+                        w.h.bytes(got.rpc.user, part, 2);
+                        w.passed += part.n;
+                } else if (w.h.begins(got.rpc.user, part, g.want, &pass, 2)) {
+                        epp_grpc_in_pass(&g, &pass);
+                }
+                r = epp_grpc_in_next(&g, &in, &part);
+        }
+        if (r == EPP_GRPC_MESSAGE)
+                w.h.message(got.rpc.user, part, 2);
+        epp_grpc_in_fini(&g);
+}
+
 static void
 say(int kind, const struct epp_buf *payload, const char *extra)
 {
@@ -235,8 +299,8 @@ say(int kind, const struct epp_buf *payload, const char *extra)
 
         append(&m, extra, strlen(extra));
         field(&m, kind, epp_buf_slice(payload));
-        w.h.message(got.rpc.user, epp_buf_slice(&m), 2);
-        while (got.rpc.promised && !got.rpc.ended)
+        hear(epp_buf_slice(&m));
+        while (got.rpc.promised && !got.rpc.ended && !got.deaf)
                 w.h.more(got.rpc.user, 2);
         epp_buf_fini(&m);
 }
@@ -450,7 +514,7 @@ expected(void)
 START_TEST(requests)
 {
         json_t *doc = expected(), *row;
-        size_t i, rows = 0, renamed = 0;
+        size_t i, rows = 0, renamed = 0, passed = 0;
 
         json_array_foreach(json_object_get(doc, "requests"), i, row) {
                 json_t *rewrite = json_object_get(row, "rewrite");
@@ -472,9 +536,11 @@ START_TEST(requests)
                         run_request(row, rewrite);
                         renamed++;
                 }
+                passed += w.passed;
                 world_fini();
                 rows++;
         }
+        ck_assert_uint_gt(passed, 1 << 20);
         ck_assert_uint_eq(rows, 122);
         ck_assert_uint_eq(renamed, 65);
         json_decref(doc);
@@ -731,4 +797,193 @@ START_TEST(body_limit)
 }
 END_TEST
 
-UNIT_MAIN("exchange", requests, responses, all_files, broken_upstreams, long_query, body_limit)
+/* ---- long bodies ---- */
+
+#define LONG 30000000
+
+/* {"model":"old","prompt":"xxx..."}, <n> bytes. */
+static char *
+long_body(size_t n)
+{
+        static const char head[] = "{\"model\":\"old\",\"prompt\":\"";
+        char *p = malloc(n);
+
+        memset(p, 'x', n);
+        memcpy(p, head, sizeof(head) - 1);
+        memcpy(p + n - 2, "\"}", 2);
+        return p;
+}
+
+static void
+begin_long(const char *mode, size_t max)
+{
+        struct epp_target t = { EPP_SLICE("a-new-name"), 0, 0 };
+        struct epp_buf map = { 0 };
+
+        world_init();
+        w.cfg.max_body = max;
+        ck_assert_int_eq(epp_models_add(w.models, EPP_SLICE("old"), EPP_CRITICAL, &t, 1), 0);
+        begin();
+        header(&map, ":method", EPP_SLICE("POST"));
+        header(&map, ":path", EPP_SLICE("/v1/completions"));
+        say_headers(EPP_EXT_REQUEST_HEADERS, &map, false, mode);
+}
+
+static void
+check_renamed(const char *p)
+{
+        static const char head[] = "{\"model\":\"a-new-name\"";
+        struct epp_slice b = epp_buf_slice(&got.body);
+
+        ck_assert_uint_eq(b.n, LONG + 7);
+        ck_assert_mem_eq(b.p, head, sizeof(head) - 1);
+        ck_assert_mem_eq(b.p + 21, p + 14, LONG - 14);
+}
+
+/* The one message of a renamed body goes out as it is read, and lets the body go. */
+START_TEST(long_message)
+{
+        char *p = long_body(LONG);
+
+        begin_long(MODE_BUFFERED, LONG);
+        got.deaf = true;
+        say_body(EPP_EXT_REQUEST_BODY, epp_slice(p, LONG), true);
+        ck_assert_uint_gt(w.passed, LONG - 100);
+        ck_assert_uint_eq(w.stats.held_bytes, LONG);
+        ck_assert_uint_eq(epp_buf_len(&got.rpc.message) + got.rpc.promised, got.rpc.size);
+        ck_assert_uint_lt(epp_buf_len(&got.rpc.message), 300000);
+        while (got.rpc.promised > LONG / 2)
+                w.h.more(got.rpc.user, 2);
+        ck_assert_uint_le(w.stats.held_bytes, LONG / 2 + EPP_ROPE_PIECE);
+        while (got.rpc.promised)
+                w.h.more(got.rpc.user, 2);
+        w.h.more(got.rpc.user, 2);
+        ck_assert_uint_eq(w.stats.held_bytes, 0);
+        check_renamed(p);
+        ck_assert_uint_eq(strtoul(got.length, NULL, 10), LONG + 7);
+        end();
+        world_fini();
+        free(p);
+}
+END_TEST
+
+static void
+on_died(void *ctx)
+{
+        ++*(int *)ctx;
+}
+
+/* A long body that is given up is freed piece by piece, later. */
+START_TEST(long_body_dies)
+{
+        int died = 0, turns = 1;
+        struct epp_stream_spare spare = { .died = on_died, .ctx = &died };
+        char *p = long_body(LONG);
+
+        for (int i = 0; i < 2; i++) {
+                begin_long(MODE_DUPLEX, LONG);
+                w.cfg.spare = &spare;
+                say_body(EPP_EXT_REQUEST_BODY, epp_slice(p, i ? LONG : 1000), false);
+                end();
+                ck_assert_uint_eq(w.stats.held_bytes, 0);
+                ck_assert_int_eq(died, i);
+                world_fini();
+        }
+        while (epp_stream_spare_reap(&spare))
+                turns++;
+        ck_assert_int_ge(turns, LONG / EPP_ROPE_PIECE / 4);
+        epp_stream_spare_fini(&spare);
+        free(p);
+}
+END_TEST
+
+/* What is answered meanwhile (a response that the gateway made up, say) waits for its end. */
+START_TEST(long_message_overtaken)
+{
+        char *p = long_body(LONG);
+        struct epp_buf map = { 0 };
+
+        begin_long(MODE_BUFFERED, LONG);
+        got.deaf = true;
+        say_body(EPP_EXT_REQUEST_BODY, epp_slice(p, LONG), true);
+        header(&map, ":status", EPP_SLICE("504"));
+        say_headers(EPP_EXT_RESPONSE_HEADERS, &map, true, "");
+        check_renamed(p);
+        ck_assert_int_eq(got.headers, 2);
+        while (got.rpc.promised)
+                w.h.more(got.rpc.user, 2);
+        ck_assert_int_eq(got.chunks, 1);
+        end();
+        world_fini();
+        free(p);
+}
+END_TEST
+
+/* STREAMED: it goes back in the first answer, the others are emptied behind it. */
+START_TEST(long_streamed)
+{
+        char *p = long_body(LONG);
+
+        begin_long("\x5a\x06\x08\x01\x10\x01\x18\x01", LONG);
+        got.deaf = true;
+        say_pieces(EPP_EXT_REQUEST_BODY, p, LONG, LONG / 3, ALONE);
+        ck_assert_int_eq(got.chunks, 0);
+        got.deaf = false;
+        say_body(EPP_EXT_REQUEST_BODY, EPP_SLICE(""), true); /* it is repeated (#46237) */
+        check_renamed(p);
+        ck_assert_int_eq(got.chunks, 4);
+        end();
+        world_fini();
+        free(p);
+}
+END_TEST
+
+/* A message that ends otherwise than it begins, or never. */
+START_TEST(long_message_malformed)
+{
+        static const char *const tails[] = { "", "\x22\x03\x0a\x01x", "\x12\x00" };
+        char *p = long_body(LONG);
+
+        for (size_t i = 0; i < ARRAY_LEN(tails); i++) {
+                struct epp_buf body = { 0 }, m = { 0 };
+
+                begin_long(MODE_BUFFERED, LONG);
+                field(&body, 1, epp_slice(p, LONG));
+                field(&m, EPP_EXT_REQUEST_BODY, epp_buf_slice(&body));
+                append(&m, tails[i], i == 2 ? 2 : strlen(tails[i]));
+                hear(epp_buf_slice(&m));
+                ck_assert_int_eq(got.rpc.ended, i != 0);
+                ck_assert_int_eq(got.rpc.code, i ? 13 : 0);
+                ck_assert_int_eq(got.chunks, i == 0 && !got.rpc.promised);
+                end();
+                world_fini();
+                epp_buf_fini(&body);
+                epp_buf_fini(&m);
+        }
+        free(p);
+}
+END_TEST
+
+/* Too long is known before the end; what was taken is given up with the call. */
+START_TEST(long_message_refused)
+{
+        char *p = long_body(LONG);
+
+        begin_long(MODE_BUFFERED, LONG);
+        say_body(EPP_EXT_REQUEST_BODY, epp_slice(p, LONG / 2), false);
+        ck_assert_int_eq(got.http, 400); /* no JSON document */
+        end();
+        world_fini();
+        begin_long(MODE_DUPLEX, 1 << 20);
+        say_body(EPP_EXT_REQUEST_BODY, epp_slice(p, LONG), false);
+        ck_assert_int_eq(got.http, 413);
+        ck_assert_uint_lt(w.passed, 1 << 21);
+        end();
+        world_fini();
+        free(p);
+}
+END_TEST
+
+UNIT_MAIN("exchange", long_message, long_message_overtaken, long_body_dies, long_streamed,
+        long_message_malformed,
+        long_message_refused, requests, responses, all_files, broken_upstreams, long_query, body_limit)

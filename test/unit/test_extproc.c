@@ -150,4 +150,58 @@ START_TEST(deep)
 }
 END_TEST
 
-UNIT_MAIN("extproc", parses, headers, hints, deep)
+/* First bytes of messages: only what a gateway writes is taken apart, and nothing that lies about
+ * its length. */
+START_TEST(long_bodies)
+{
+        static const struct {
+                const char *first; /* EPP_GRPC_SHOWN bytes */
+                size_t size, n, in_first; /* n: bytes passed later; 0 with none in first: refused */
+                char rest;
+        } rows[] = {
+                /* 100,000 bytes of body, nothing behind, 2 bytes behind, metadata behind */
+                { "\x22\xa4\x8d\x06\x0a\xa0\x8d\x06xxxxxxxx", 100008, 99992, 8, 0 },
+                { "\x22\xa6\x8d\x06\x0a\xa0\x8d\x06xxxxxxxx", 100010, 99992, 8, 2 },
+                { "\x22\xa6\x8d\x06\x0a\xa0\x8d\x06xxxxxxxx", 100099, 99992, 8, 2 },
+                /* a length of five bytes */
+                { "\x22\xa8\x8d\x86\x80\x00\x0a\xa0\x8d\x86\x80\x00xxxx", 100014, 99996, 4, 2 },
+                /* longer than the message, than the payload; 200 bytes behind it */
+                { "\x22\xa6\x8d\x06\x0a\xa0\x8d\x06xxxxxxxx", 100009, 0, 0, 0 },
+                { "\x22\xa3\x8d\x06\x0a\xa0\x8d\x06xxxxxxxx", 100099, 0, 0, 0 },
+                { "\x22\xec\x8e\x06\x0a\xa0\x8d\x06xxxxxxxx", 100208, 0, 0, 0 },
+                /* a short body in a long message; the end first; a response body; headers */
+                { "\x22\x07\x0a\x03xxx\x10\x01xxxxxxxx", 100000, 0, 0, 0 },
+                { "\x22\xa6\x8d\x06\x10\x01\x0a\xa0\x8d\x06xxxxxx", 100010, 0, 0, 0 },
+                { "\x2a\xa4\x8d\x06\x0a\xa0\x8d\x06xxxxxxxx", 100008, 0, 0, 0 },
+                { "\x12\xa4\x8d\x06\x0a\xa0\x8d\x06xxxxxxxx", 100008, 0, 0, 0 },
+                /* lengths without an end, or beyond all bounds */
+                { "\x22\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 100008, 0, 0, 0 },
+                { "\x22\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x0a\xa0\x8d\x06x", 100008, 0, 0, 0 },
+                { "\x22\xa4\x8d\x06\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01x", 100008, 0, 0, 0 },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                struct epp_slice first = epp_slice(rows[i].first, EPP_GRPC_SHOWN), body;
+                struct epp_grpc_pass pass;
+                bool is = epp_ext_long_body(first, rows[i].size, &body, &pass);
+                struct epp_ext_in in;
+                char left[4] = { 0, 0, 0x10, 1 };
+
+                ck_assert_msg(is == (rows[i].in_first > 0), "row %zu", i);
+                if (!is)
+                        continue;
+                ck_assert_uint_eq(pass.n, rows[i].n);
+                ck_assert_uint_eq(body.n, rows[i].in_first);
+                ck_assert_ptr_eq(body.p + body.n, first.p + first.n);
+                ck_assert_uint_eq(pass.head_n, 2);
+                ck_assert_int_eq(pass.head[1], rows[i].rest);
+                memcpy(left, pass.head, 2);
+                ck_assert_int_eq(epp_ext_parse(epp_slice(left, 2 + (size_t)rows[i].rest), &in), 0);
+                ck_assert_int_eq(in.kind, EPP_EXT_REQUEST_BODY);
+                ck_assert_uint_eq(in.body.n, 0);
+                ck_assert_int_eq(in.end_of_stream, rows[i].rest == 2);
+        }
+}
+END_TEST
+
+UNIT_MAIN("extproc", long_bodies, parses, headers, hints, deep)
