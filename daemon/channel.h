@@ -35,6 +35,9 @@ bool channel_open(const struct channel *c);
 /* Lends the next bytes from the peer, valid until the next call. Returns 1, 0 (no more in this
  * turn), -1 (the peer has closed, or the connection is broken: free it). From readable only. */
 EPP_MUSTUSE int channel_read(struct channel *c, struct epp_slice *ret);
+/* What was read in this turn took <us> to handle: less is read in the next, or more. Under TLS a
+ * turn always reads 64 KiB at most. */
+void channel_pace(struct channel *c, epp_us us);
 /* Room for <min> bytes (64 KiB at most) or more of what is to be sent, their number in *n; NULL
  * when the connection is broken or memory is short: free it. channel_put says how many were
  * written; channel_flush must follow in the same callback. */

@@ -141,6 +141,7 @@ on_readable(void *user)
         struct span span = span_begin(SPAN_GRPC_READ);
         struct listener *l = c->l; /* c may go */
         struct epp_slice in;
+        epp_us us;
         int r;
 
         while ((r = channel_read(c->channel, &in)) > 0)
@@ -150,7 +151,11 @@ on_readable(void *user)
                 conn_free(c);
         else if (conn_flush(c)) /* it may never say a word */
                 listener_wake(l, epp_h2_next(c->h2), span.wall);
-        span_end(SPAN_GRPC_READ, span);
+        else
+                r = -1;
+        us = span_end(SPAN_GRPC_READ, span);
+        if (r >= 0)
+                channel_pace(c->channel, us);
 }
 
 static void

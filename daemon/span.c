@@ -57,7 +57,7 @@ span_begin(enum span_kind kind)
         return s;
 }
 
-void
+epp_us
 span_end(enum span_kind kind, struct span begin)
 {
         epp_us over = read_clock(CLOCK_MONOTONIC), wall = over - begin.wall, cpu = 0;
@@ -69,12 +69,13 @@ span_end(enum span_kind kind, struct span begin)
         s->longest = EPP_MAX(s->longest, wall);
         s->longest_cpu = EPP_MAX(s->longest_cpu, cpu);
         if (wall <= SLOW_US)
-                return;
+                return wall;
         s->slow++;
         if (sink)
                 epp_log(sink, DEBUG ? EPP_LOG_WARN : EPP_LOG_DEBUG, "slow_callback",
                         LOG_T("callback", kinds[kind].name), LOG_N("us", wall),
                         LOG_N("cpu_us", cpu));
+        return wall;
 }
 
 epp_us

@@ -35,7 +35,8 @@ struct span_stats {
 /* One loop, one thread: the counts are the process's. <log> is borrowed; NULL: none. */
 void span_init(const struct epp_log *log);
 struct span span_begin(enum span_kind kind);
-void span_end(enum span_kind kind, struct span begin);
+/* Returns the wall time between. */
+epp_us span_end(enum span_kind kind, struct span begin);
 const struct span_stats *span_stats(size_t kind);
 /* Microseconds from the first span's begin to the last one's end since it was asked last; -1:
  * there was none. Costs no reading of a clock. */

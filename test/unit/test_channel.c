@@ -258,4 +258,68 @@ START_TEST(handshakes)
 }
 END_TEST
 
-UNIT_MAIN("channel", plain, tls, held_by_openssl, ends, handshakes)
+/* Bytes that one turn reads, and <us> is said about it. */
+static size_t
+paced_turn(epp_us us)
+{
+        size_t before = epp_buf_len(&w.got);
+
+        peer_write(256 << 10);
+        event_base_loop(w.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        channel_pace(w.c, us);
+        return epp_buf_len(&w.got) - before;
+}
+
+/* What takes long is read in smaller portions, down to 8 KiB; up to 128 KiB when it does not. */
+START_TEST(paced)
+{
+        size_t n, last;
+
+        begin(false, 5);
+        last = paced_turn(1000); /* neither */
+        ck_assert_uint_eq(last, 16384);
+        ck_assert_uint_eq(paced_turn(1000), last);
+        for (int i = 0; i < 8; i++) {
+                n = paced_turn(100);
+                ck_assert_uint_ge(n, last);
+                last = n;
+        }
+        ck_assert_uint_eq(last, 128 << 10);
+        for (int i = 0; i < 8; i++) {
+                n = paced_turn(5000);
+                ck_assert_uint_le(n, last);
+                last = n;
+        }
+        ck_assert_uint_eq(last, 8 << 10);
+        end();
+}
+END_TEST
+
+/* After a pause the next bytes wait for the next turn, and are not forgotten then. */
+START_TEST(paused)
+{
+        for (int ssl = 0; ssl < 2; ssl++) {
+                begin(ssl, 5);
+                shake_hands();
+                put(1000);
+                ck_assert_uint_eq(peer_read(1000), 1000);
+                ck_assert(channel_pause(w.c));
+                put(1000);
+                ck_assert_uint_eq(channel_unsent(w.c), 1000);
+                ck_assert_uint_eq(peer_read(1000), 0);
+                ck_assert_int_eq(w.drained, 0);
+                turn();
+                ck_assert_uint_eq(channel_unsent(w.c), 0);
+                ck_assert_uint_eq(peer_read(1000), 1000);
+                ck_assert_int_eq(w.drained, 1);
+                turn();
+                ck_assert_int_eq(w.drained, 1);
+                ck_assert(channel_pause(w.c)); /* with nothing behind it */
+                turn();
+                ck_assert_int_eq(w.drained, 2);
+                end();
+        }
+}
+END_TEST
+
+UNIT_MAIN("channel", paced, paused, plain, tls, held_by_openssl, ends, handshakes)
