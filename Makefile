@@ -28,12 +28,16 @@ config.mk: configure lib/config.mk.in
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough $(WERROR)
 OPT_release = -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(FORTIFY) -fstack-protector-strong \
-	-fstack-clash-protection
+	-fstack-clash-protection $(LTO)
 OPT_timed   = $(OPT_release) -DEPP_DEBUG
 OPT_debug   = -O0 -g3 -DEPP_DEBUG
 OPT_asan    = -O1 -g -DEPP_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
-LD_release  = -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+LD_release  = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(LTO),$(LD_LTO))
+# Only eppd is optimised as one, which takes 5 s and makes a response chunk 6 % cheaper; what links
+# the same objects for a test is not.
+LD_LTO = -fno-lto
+$(B)/eppd: LD_LTO = $(LTO) -O2
 LD_timed    = $(LD_release)
 LD_asan     = -fsanitize=address,undefined
 CFLAGS_ALL = -std=gnu11 -fvisibility=hidden -fno-common -fPIE -ffile-prefix-map=$(CURDIR)=. \
