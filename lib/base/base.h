@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define EPP_MUSTUSE __attribute__((warn_unused_result))
+#define EPP_INLINE inline __attribute__((always_inline)) /* where a call was measured */
 #define EPP_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define container_of(ptr, type, member) \

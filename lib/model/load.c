@@ -88,15 +88,6 @@ epp_load_fini(struct epp_load *l)
         *l = (struct epp_load){ 0 };
 }
 
-bool
-epp_loras_has(const struct epp_loras *s, uint64_t hash)
-{
-        for (uint32_t i = 0; i < s->n; i++)
-                if (s->v[i].hash == hash)
-                        return true;
-        return false;
-}
-
 int
 epp_loras_add(struct epp_loras *s, struct epp_slice name)
 {

@@ -130,7 +130,14 @@ void epp_load_age(struct epp_load *l, epp_us now, epp_us limit);
 /* Releases what <l> owns and zeroes it. */
 void epp_load_fini(struct epp_load *l);
 /* True when an adapter whose name hashes to <hash> is in <s>. */
-bool epp_loras_has(const struct epp_loras *s, uint64_t hash);
+static inline bool
+epp_loras_has(const struct epp_loras *s, uint64_t hash)
+{
+        for (uint32_t i = 0; i < s->n; i++)
+                if (s->v[i].hash == hash)
+                        return true;
+        return false;
+}
 /* Adds <name> (copied) unless it is there. Returns 1 added, 0 known, EPP_ENOMEM (unchanged). */
 EPP_MUSTUSE int epp_loras_add(struct epp_loras *s, struct epp_slice name);
 

@@ -3,16 +3,18 @@
 #include "plugin/plugins.h"
 
 static bool
-has_room(const struct epp_plugin *self, const struct epp_cycle *cy, const struct epp_endpoint *e)
+has_room(const void *arg, const struct epp_endpoint *e)
 {
-        (void)cy;
-        return (double)e->load.waiting <= self->param[0] && e->load.kv_ratio <= self->param[1];
+        const double *param = arg;
+
+        return (double)e->load.waiting <= param[0] && e->load.kv_ratio <= param[1];
 }
 
 static size_t
 filter(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint **v, size_t n)
 {
-        return epp_filter_keep(self, cy, v, n, has_room);
+        (void)cy;
+        return epp_filter_keep(v, n, has_room, self->param);
 }
 
 const struct epp_plugin_type epp_filter_capacity = {

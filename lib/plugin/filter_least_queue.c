@@ -2,11 +2,16 @@
  * numbers as the original computes it, which makes it strict for short queues. */
 #include "plugin/plugins.h"
 
+static bool
+is_within(const void *arg, const struct epp_endpoint *e)
+{
+        return e->load.waiting <= *(const int64_t *)arg;
+}
+
 static size_t
 filter(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint **v, size_t n)
 {
         int64_t min = INT64_MAX, max = 0, bound;
-        size_t kept = 0;
 
         (void)self, (void)cy;
         if (n == 0)
@@ -15,11 +20,10 @@ filter(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint 
                 min = EPP_MIN(min, v[i]->load.waiting);
                 max = EPP_MAX(max, v[i]->load.waiting);
         }
+        if (min == max)
+                return n; /* an idle pool */
         bound = min + (max - min) / (int64_t)n;
-        for (size_t i = 0; i < n; i++)
-                if (v[i]->load.waiting <= bound)
-                        v[kept++] = v[i];
-        return kept;
+        return epp_filter_keep(v, n, is_within, &bound);
 }
 
 const struct epp_plugin_type epp_filter_least_queue = {

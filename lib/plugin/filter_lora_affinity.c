@@ -4,40 +4,55 @@
 
 enum group { NEITHER, AFFINITY, AVAILABLE };
 
-/* Parameter "slots": 0 union (v0.3.0: an adapter in both lists counts once), 1 sum. */
-static enum group
-group_of(const struct epp_plugin *self, const struct epp_cycle *cy, const struct epp_load *l)
-{
-        uint64_t m = cy->req->target_hash;
+struct question {
+        uint64_t model; /* hash of its name */
+        bool sum;       /* parameter "slots" */
+        enum group want;
+};
 
-        if (self->param[1] == 0) {
-                if (epp_loras_has(&l->lora_v03, m))
+/* In v0.3.0 an adapter in both lists counts once. */
+static inline enum group
+group_of(const struct question *q, const struct epp_load *l)
+{
+        const struct epp_loras *run = &l->lora_running, *wait = &l->lora_waiting;
+
+        if (!q->sum) {
+                if (epp_loras_has(&l->lora_v03, q->model))
                         return AFFINITY;
                 return (int64_t)l->lora_v03.n < l->max_lora_v03 ? AVAILABLE : NEITHER;
         }
-        if (epp_loras_has(&l->lora_running, m) || epp_loras_has(&l->lora_waiting, m))
+        if (epp_loras_has(run, q->model) || epp_loras_has(wait, q->model))
                 return AFFINITY;
-        return (int64_t)l->lora_running.n + (int64_t)l->lora_waiting.n < l->max_lora ? AVAILABLE
-                                                                                    : NEITHER;
+        return (int64_t)run->n + (int64_t)wait->n < l->max_lora ? AVAILABLE : NEITHER;
+}
+
+static bool
+is_wanted(const void *arg, const struct epp_endpoint *e)
+{
+        const struct question *q = arg;
+
+        return group_of(q, &e->load) == q->want;
 }
 
 static size_t
 filter(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint **v, size_t n)
 {
-        size_t count[3] = { 0 }, kept = 0;
-        enum group want;
+        struct question q = { cy->req->target_hash, self->param[1] != 0, AVAILABLE };
+        size_t affinity = 0, available = 0;
 
-        for (size_t i = 0; i < n; i++)
-                count[group_of(self, cy, &v[i]->load)]++;
-        want = count[AFFINITY] ? AFFINITY : AVAILABLE;
-        if (count[want] == 0)
+        for (size_t i = 0; i < n; i++) {
+                enum group g = group_of(&q, &v[i]->load);
+
+                affinity += g == AFFINITY;
+                available += g == AVAILABLE;
+        }
+        if (affinity == 0 && available == 0)
                 return 0;
-        if (count[AFFINITY] && count[AVAILABLE] && epp_rng_unit(cy->rng) >= self->param[0])
-                want = AVAILABLE;
-        for (size_t i = 0; i < n; i++)
-                if (group_of(self, cy, &v[i]->load) == want)
-                        v[kept++] = v[i];
-        return kept;
+        if (affinity && (!available || epp_rng_unit(cy->rng) < self->param[0]))
+                q.want = AFFINITY;
+        if (available == n)
+                return n; /* the base model, or an adapter that none has */
+        return epp_filter_keep(v, n, is_wanted, &q);
 }
 
 const struct epp_plugin_type epp_filter_lora_affinity = {

@@ -2,18 +2,26 @@
 #include "plugin/plugins.h"
 
 static bool
-is_low(const struct epp_plugin *self, const struct epp_cycle *cy, const struct epp_endpoint *e)
+is_low(const void *arg, const struct epp_endpoint *e)
 {
-        double q = (double)e->load.waiting;
+        return (double)e->load.waiting < *(const double *)arg;
+}
 
-        (void)cy;
-        return self->param[1] != 0 ? q <= self->param[0] : q < self->param[0];
+static bool
+is_low_or_at(const void *arg, const struct epp_endpoint *e)
+{
+        return (double)e->load.waiting <= *(const double *)arg;
 }
 
 static size_t
 filter(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint **v, size_t n)
 {
-        return epp_filter_keep(self, cy, v, n, is_low);
+        const double *threshold = &self->param[0];
+
+        (void)cy;
+        if (self->param[1] != 0)
+                return epp_filter_keep(v, n, is_low_or_at, threshold);
+        return epp_filter_keep(v, n, is_low, threshold);
 }
 
 const struct epp_plugin_type epp_filter_low_queue = {

@@ -113,19 +113,6 @@ epp_sched_candidates(struct epp_sched *s, size_t n)
         return work;
 }
 
-size_t
-epp_filter_keep(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint **v,
-        size_t n, bool (*test)(const struct epp_plugin *self, const struct epp_cycle *cy,
-                         const struct epp_endpoint *e))
-{
-        size_t kept = 0;
-
-        for (size_t i = 0; i < n; i++)
-                if (test(self, cy, v[i]))
-                        v[kept++] = v[i];
-        return kept;
-}
-
 static void
 ran(const struct epp_plugin *self, struct epp_cycle *cy)
 {
@@ -157,16 +144,20 @@ epp_filter_run(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_e
         return kept;
 }
 
+static bool
+was_scraped(const void *arg, const struct epp_endpoint *e)
+{
+        (void)arg;
+        return e->load.at != 0;
+}
+
 /* Leaves out endpoints that never gave a page, unless there are no others. A step only when it
  * takes some out, as it is no plugin that a configuration names. */
 static size_t
 prefer_scraped(struct epp_trace *t, struct epp_endpoint **v, size_t n)
 {
-        size_t kept = 0;
+        size_t kept = epp_filter_keep(v, n, was_scraped, NULL);
 
-        for (size_t i = 0; i < n; i++)
-                if (v[i]->load.at)
-                        v[kept++] = v[i];
         if (t && kept && kept < n)
                 epp_trace_ran(t, "prefer-scraped", v, n, kept);
         return kept ? kept : n;

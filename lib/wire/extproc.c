@@ -9,11 +9,13 @@
 #define PB(name) Envoy__Service__ExtProc__V3__##name
 #define PBF(name) envoy__service__ext_proc__v3__##name
 
-/* One field of a protobuf message. */
+/* One field of a protobuf message, its tag as on the wire: a number and a type. */
+#define VARINT(no) ((no) << 3 | 0u)
+#define SPAN(no) ((no) << 3 | 2u)
 struct field {
-        uint32_t no, type;
-        uint64_t value;         /* type 0 */
-        struct epp_slice bytes; /* type 2 */
+        uint32_t tag;
+        uint64_t value;         /* of a VARINT */
+        struct epp_slice bytes; /* of a SPAN */
 };
 
 static inline bool
@@ -48,17 +50,16 @@ skip(struct epp_slice *in, size_t n)
         return true;
 }
 
+/* The next field, of a kind that is rare; <in> is not empty. */
 static int
 any_field(struct epp_slice *in, struct field *f)
 {
         uint64_t tag, n;
 
-        if (in->n == 0)
-                return 0;
         if (!varint(in, &tag) || tag >> 32 || tag < 8)
                 return EPP_EPROTO;
-        *f = (struct field){ .no = (uint32_t)(tag >> 3), .type = tag & 7 };
-        switch (f->type) {
+        *f = (struct field){ .tag = (uint32_t)tag };
+        switch (tag & 7) {
         case 0:
                 return varint(in, &f->value) ? 1 : EPP_EPROTO;
         case 1:
@@ -76,26 +77,35 @@ any_field(struct epp_slice *in, struct field *f)
 }
 
 /* The next field: 1 and *f, 0 at the end, EPP_EPROTO. Nearly all are spans whose tag has one byte
- * and whose length has one or two. */
+ * and whose length has one or two. What is rare works on copies, so that <in> and <f> of
+ * a caller can stay in registers: in memory twelve headers took 325 ns, not 63. */
 static inline int
 next_field(struct epp_slice *in, struct field *f)
 {
         const unsigned char *p = (const unsigned char *)in->p;
+        struct epp_slice rest = *in;
         size_t n, head = 2;
+        struct field rare;
+        int r;
 
         if (EPP_LIKELY(in->n >= 3 && (p[0] & 0x87) == 2 && p[0] >= 8)) {
                 n = p[1];
                 if (n >= 0x80)
                         n = (n & 0x7f) | (size_t)p[2] << 7, head = 3;
                 if (EPP_LIKELY((head == 2 || p[2] < 0x80) && n <= in->n - head)) {
-                        f->no = p[0] >> 3;
-                        f->type = 2;
+                        f->tag = p[0], f->value = 0;
                         f->bytes = epp_slice(p + head, n);
                         in->p += head + n, in->n -= head + n;
                         return 1;
                 }
         }
-        return any_field(in, f);
+        if (in->n == 0)
+                return 0;
+        r = any_field(&rest, &rare);
+        *in = rest;
+        if (r == 1)
+                *f = rare;
+        return r;
 }
 
 static int
@@ -106,11 +116,11 @@ parse_config(struct epp_slice in, struct epp_ext_in *ret)
 
         ret->has_config = true;
         while ((r = next_field(&in, &f)) == 1) {
-                if (f.no == 1 && f.type == 0)
+                if (f.tag == VARINT(1))
                         ret->request_mode = (unsigned)f.value;
-                else if (f.no == 2 && f.type == 0)
+                else if (f.tag == VARINT(2))
                         ret->response_mode = (unsigned)f.value;
-                else if (f.no == 3 && f.type == 0)
+                else if (f.tag == VARINT(3))
                         ret->early_body = f.value != 0;
         }
         if (ret->request_mode > EPP_MODE_DUPLEX || ret->response_mode > EPP_MODE_DUPLEX)
@@ -120,17 +130,16 @@ parse_config(struct epp_slice in, struct epp_ext_in *ret)
 
 /* Body: 1 bytes, 2 and 3 end of stream. Headers: 3 end of stream. */
 static int
-parse_payload(struct epp_ext_in *ret)
+parse_payload(struct epp_slice in, struct epp_ext_in *ret)
 {
         bool body = ret->kind == EPP_EXT_REQUEST_BODY || ret->kind == EPP_EXT_RESPONSE_BODY;
-        struct epp_slice in = ret->payload;
         struct field f;
         int r;
 
         while ((r = next_field(&in, &f)) == 1) {
-                if (body && f.no == 1 && f.type == 2)
+                if (body && f.tag == SPAN(1))
                         ret->body = f.bytes;
-                else if (f.type == 0 && (f.no == 3 || (body && f.no == 2)))
+                else if (f.tag == VARINT(3) || (body && f.tag == VARINT(2)))
                         ret->end_of_stream |= f.value != 0;
         }
         return r;
@@ -139,29 +148,40 @@ parse_payload(struct epp_ext_in *ret)
 int
 epp_ext_parse(struct epp_slice msg, struct epp_ext_in *ret)
 {
+        struct epp_slice payload = { NULL, 0 };
         struct field f;
         int r;
 
         *ret = (struct epp_ext_in){ 0 };
         while ((r = next_field(&msg, &f)) == 1) {
-                if (f.type == 2 && f.no >= EPP_EXT_REQUEST_HEADERS &&
-                        f.no <= EPP_EXT_RESPONSE_TRAILERS) {
-                        ret->kind = (enum epp_ext_kind)f.no;
-                        ret->payload = f.bytes;
-                } else if (f.no == 8 && f.type == 2) {
+                switch (f.tag) {
+                case SPAN(EPP_EXT_REQUEST_HEADERS):
+                case SPAN(EPP_EXT_RESPONSE_HEADERS):
+                case SPAN(EPP_EXT_REQUEST_BODY):
+                case SPAN(EPP_EXT_RESPONSE_BODY):
+                case SPAN(EPP_EXT_REQUEST_TRAILERS):
+                case SPAN(EPP_EXT_RESPONSE_TRAILERS):
+                        ret->kind = (enum epp_ext_kind)(f.tag >> 3);
+                        payload = f.bytes;
+                        break;
+                case SPAN(8):
                         ret->has_metadata = true;
                         ret->metadata = f.bytes;
-                } else if (f.no == 10 && f.type == 0) {
+                        break;
+                case VARINT(10):
                         ret->observability = f.value != 0;
-                } else if (f.no == 11 && f.type == 2) {
+                        break;
+                case SPAN(11):
                         r = parse_config(f.bytes, ret);
                         if (r < 0)
                                 return r;
+                        break;
                 }
         }
-        if (r < 0)
+        ret->payload = payload;
+        if (r < 0 || ret->kind == EPP_EXT_NONE)
                 return r;
-        return ret->kind == EPP_EXT_NONE ? 0 : parse_payload(ret);
+        return parse_payload(payload, ret);
 }
 
 /* A tag and a length, as they stand before bytes. */
@@ -204,15 +224,19 @@ from_pb(ProtobufCBinaryData d)
 static int
 one_header(struct epp_slice in, epp_ext_header_fn fn, void *user)
 {
-        struct epp_slice part[4] = { { NULL, 0 } };
+        struct epp_slice name = { NULL, 0 }, value = { NULL, 0 }, raw = { NULL, 0 };
         struct field f;
         int r;
 
         while ((r = next_field(&in, &f)) == 1)
-                if (f.type == 2 && f.no <= 3)
-                        part[f.no] = f.bytes;
+                if (f.tag == SPAN(1))
+                        name = f.bytes;
+                else if (f.tag == SPAN(2))
+                        value = f.bytes;
+                else if (f.tag == SPAN(3))
+                        raw = f.bytes;
         if (r == 0)
-                fn(user, part[1], part[3].n ? part[3] : part[2]);
+                fn(user, name, raw.n ? raw : value);
         return r;
 }
 
@@ -224,11 +248,10 @@ epp_ext_headers(struct epp_slice payload, epp_ext_header_fn fn, void *user)
         int r, q = 0;
 
         while ((r = next_field(&payload, &map)) == 1) {
-                if (map.no != 1 || map.type != 2)
+                if (map.tag != SPAN(1))
                         continue;
                 while (q == 0 && (q = next_field(&map.bytes, &header)) == 1)
-                        q = header.no == 1 && header.type == 2
-                                ? one_header(header.bytes, fn, user) : 0;
+                        q = header.tag == SPAN(1) ? one_header(header.bytes, fn, user) : 0;
                 if (q < 0)
                         return q;
         }
@@ -246,7 +269,7 @@ too_deep(struct epp_slice in, unsigned left)
         if (left == 0)
                 return true;
         while ((r = next_field(&in, &f)) == 1)
-                if (f.type == 2 && f.bytes.n > 1 && too_deep(f.bytes, left - 1))
+                if ((f.tag & 7) == 2 && f.bytes.n > 1 && too_deep(f.bytes, left - 1))
                         return true;
         return false;
 }

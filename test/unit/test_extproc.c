@@ -54,6 +54,56 @@ START_TEST(parses)
 }
 END_TEST
 
+/* One field around <in>; tag and length in as few bytes as can be, or in three. */
+static size_t
+field(char *out, unsigned no, unsigned type, bool wide, struct epp_slice in)
+{
+        unsigned v[2] = { no << 3 | type, (unsigned)in.n };
+        size_t n = 0;
+
+        for (unsigned i = 0; i < (type == 2 ? 2 : 1); i++) {
+                if (wide)
+                        out[n++] = (char)(v[i] | 0x80), out[n++] = (char)0x80, v[i] = 0;
+                out[n++] = (char)v[i];
+        }
+        memcpy(out + n, in.p, in.n);
+        return n + in.n;
+}
+
+/* A field of the message, with one of the headers or body in it. */
+static void
+check_fields(unsigned no, unsigned type, unsigned inner, unsigned inner_type, bool wide)
+{
+        bool known = type && no >= 2 && no <= 7, body = known && (no == 4 || no == 5);
+        char a[16] = "\x01", b[32];
+        struct epp_ext_in in;
+        size_t n = 1, all;
+
+        if (type)
+                n = field(a, inner, inner_type, wide, EPP_SLICE("\x01"));
+        all = field(b, no, type, wide, epp_slice(a, n));
+        ck_assert_int_eq(epp_ext_parse(epp_slice(b, all), &in), 0);
+        ck_assert_uint_eq(in.kind, known ? no : 0);
+        ck_assert_uint_eq(in.payload.n, known ? n : 0);
+        ck_assert_uint_eq(in.has_metadata, type && no == 8);
+        ck_assert_uint_eq(in.metadata.n, type && no == 8 ? n : 0);
+        ck_assert_uint_eq(in.observability, !type && no == 10);
+        ck_assert_uint_eq(in.has_config, type && no == 11);
+        ck_assert_uint_eq(in.body.n, body && inner_type && inner == 1);
+        ck_assert_uint_eq(in.end_of_stream,
+                known && !inner_type && (inner == 3 || (inner == 2 && body)));
+}
+
+/* Each of them, its tags read the usual and the long way. */
+START_TEST(all_fields)
+{
+        for (unsigned no = 1; no < 16; no++)
+                for (unsigned inner = 1; inner < 6; inner++)
+                        for (unsigned k = 0; k < 8; k++)
+                                check_fields(no, k & 1 ? 2 : 0, inner, k & 2 ? 2 : 0, k & 4);
+}
+END_TEST
+
 static void
 join(void *user, struct epp_slice a)
 {
@@ -204,4 +254,4 @@ START_TEST(long_bodies)
 }
 END_TEST
 
-UNIT_MAIN("extproc", long_bodies, parses, headers, hints, deep)
+UNIT_MAIN("extproc", long_bodies, parses, all_fields, headers, hints, deep)

@@ -244,6 +244,8 @@ START_TEST(band_cases)
                 }
                 ck_assert_msg(
                         epp_filter_least_queue.filter(NULL, &cy, v, n) == cases[i].queue, "%zu", i);
+                for (size_t k = 0; k < n; k++)
+                        v[k] = &e[k];
                 ck_assert_msg(epp_filter_least_kv_cache.filter(NULL, &cy, v, n) == cases[i].cache,
                         "%zu", i);
         }
@@ -505,6 +507,38 @@ START_TEST(bands)
 }
 END_TEST
 
+static bool
+is_odd(const void *arg, const struct epp_endpoint *e)
+{
+        (void)arg;
+        return e->port & 1;
+}
+
+/* What passes comes to the front, in order; when none does, the array is as it was. */
+START_TEST(keeping)
+{
+        struct epp_endpoint e[64] = { 0 }, *v[64], *twin[64];
+        struct epp_rng rng;
+
+        epp_rng_init(&rng, 1);
+        for (int round = 0; round < 2000; round++) {
+                size_t n = epp_rng_below(&rng, 65), kept = 0;
+                uint64_t odds = 1 + epp_rng_below(&rng, 20);
+
+                for (size_t i = 0; i < n; i++) {
+                        e[i].port = epp_rng_below(&rng, odds) == 0;
+                        v[i] = twin[i] = &e[i];
+                }
+                for (size_t i = 0; i < n; i++)
+                        if (e[i].port)
+                                twin[kept++] = &e[i];
+                ck_assert_uint_eq(epp_filter_keep(v, n, is_odd, NULL), kept);
+                for (size_t i = 0; i < (kept ? kept : n); i++)
+                        ck_assert_ptr_eq(v[i], twin[i]);
+        }
+}
+END_TEST
+
 /* A trace as text: its steps as name in>out, then who is shown, as name=passed steps, with the
  * plugin that took it out. */
 static void
@@ -733,5 +767,5 @@ START_TEST(trace_changes_nothing)
 END_TEST
 
 UNIT_MAIN("sched", worked_example, node_cases, band_cases, lora_draw, thresholds,
-        no_page_is_no_room, unknown_plugin, never_scraped, bands, timing, every_branch_traced,
+        no_page_is_no_room, unknown_plugin, never_scraped, bands, keeping, timing, every_branch_traced,
         pools_of_every_size_traced, long_traces, trace_changes_nothing)

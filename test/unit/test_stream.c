@@ -31,7 +31,7 @@ static struct {
         struct epp_buf got;          /* DATA the client received */
         struct epp_buf up, msg;      /* to send by the client; being built */
         bool end, has_body, deaf;
-        char grpc_status[8], http_status[8], subset[64], served[64];
+        char grpc_status[8], http_status[8], subset[64], served[64], asked[128];
         int decided, released, goaways;
         int32_t goaway_last; /* of the last */
         uint32_t reset_code;
@@ -54,6 +54,9 @@ decide(void *ctx, const struct epp_ask *ask, struct epp_verdict *v)
         w.scan_error = ask->has_body ? ask->scan->error : EPP_J_OK;
         snprintf(w.subset, sizeof(w.subset), "%s" SLICE_FMT, ask->has_subset ? "=" : "",
                 SLICE_ARG(ask->subset));
+        snprintf(w.asked, sizeof(w.asked), "id=" SLICE_FMT " objective=" SLICE_FMT " rewrite="
+                SLICE_FMT " fairness=" SLICE_FMT, SLICE_ARG(ask->request_id),
+                SLICE_ARG(ask->objective), SLICE_ARG(ask->rewrite), SLICE_ARG(ask->fairness));
         v->rename = ask->has_body && ask->scan->n_spans && !w.no_rename;
         v->model = EPP_SLICE("new-name");
         v->http = w.verdict_http;
@@ -575,6 +578,60 @@ START_TEST(conversations)
 END_TEST
 
 /* What the decider and the counters see. */
+/* Every header that means something to us: <kept> is what decide() sees, <control> ones are taken
+ * out; written in small letters, in capitals and mixed. */
+static const struct {
+        const char *name, *kept;
+        bool control;
+} names[] = {
+        { ":path", "path", false }, { "x-original-path", "path", false },
+        { "x-forwarded-path", "path", false }, { "x-request-id", "id=/v1/completions", false },
+        { "x-llm-d-inference-objective", "objective=/v1/completions", true },
+        { "x-gateway-inference-objective", "objective=/v1/completions", true },
+        { "x-llm-d-model-name-rewrite", "rewrite=/v1/completions", true },
+        { "x-gateway-model-name-rewrite", "rewrite=/v1/completions", true },
+        { "x-llm-d-inference-fairness-id", "fairness=/v1/completions", true },
+        { "x-gateway-inference-fairness-id", "fairness=/v1/completions", true },
+        { "x-gateway-destination-endpoint-subset", "", true },
+        { "x-gateway-destination-endpoint-served", "", true },
+        { "x-llm-d-slo-ttft-ms", "", true }, { "x-slo-ttft-ms", "", true },
+        { "x-llm-d-slo-tpot-ms", "", true }, { "x-slo-tpot-ms", "", true },
+        { "x-llm-d-request-dropped-reason", "", true }, { "x-eppd-explain", "", true },
+        { "x-slo-ttft-ns", "", false }, { "y-slo-ttft-ms", "", false }, { "x", "", false },
+};
+
+static void
+check_name(size_t row, int spelling)
+{
+        char name[64], script[128], answer[128];
+        size_t n = strlen(names[row].name);
+
+        for (size_t i = 0; i <= n; i++) {
+                char c = names[row].name[i];
+
+                name[i] = c >= 'a' && c <= 'z' && (spelling == 1 || (spelling == 2 && i % 2 == 0))
+                        ? (char)(c - 32) : c;
+        }
+        snprintf(answer, sizeof(answer), "H" E "%s%s*", names[row].control ? "-" : "",
+                names[row].control ? names[row].name : "");
+        snprintf(script, sizeof(script), "c44 K%s=/v1/completions H.", name);
+        epp_buf_drain(&w.got, epp_buf_len(&w.got));
+        play(process(), script);
+        if (strcmp(names[row].kept, "path") == 0)
+                ck_assert_msg(strcmp(w.dialect, "completions") == 0, "%s: %s", name, w.dialect);
+        else
+                ck_assert_msg(strstr(w.asked, names[row].kept) != NULL, "%s: %s", name, w.asked);
+        ck_assert_str_eq(answers(), answer);
+}
+
+START_TEST(header_names)
+{
+        for (size_t row = 0; row < ARRAY_LEN(names); row++)
+                for (int spelling = 0; spelling < 3; spelling++)
+                        check_name(row, spelling);
+}
+END_TEST
+
 START_TEST(seen)
 {
         static const struct {
@@ -1325,7 +1382,7 @@ START_TEST(health)
 }
 END_TEST
 
-UNIT_MAIN_WITH("stream", world_init, world_fini, conversations, seen, renames, refused, chunks,
-        sizes, calls, any_split, reset_storm, rapid_reset, keepalive, age_jitter, aged, all_reset,
-        usage, timing, timing_of_refusals, ends, marker, explained, health, deaf_peer_waits,
-        deaf_peer_is_reset, long_body)
+UNIT_MAIN_WITH("stream", world_init, world_fini, conversations, header_names, seen, renames,
+        refused, chunks, sizes, calls, any_split, reset_storm, rapid_reset, keepalive, age_jitter,
+        aged, all_reset, usage, timing, timing_of_refusals, ends, marker, explained, health,
+        deaf_peer_waits, deaf_peer_is_reset, long_body)
