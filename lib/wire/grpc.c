@@ -36,15 +36,22 @@ epp_grpc_in_midway(const struct epp_grpc_in *g)
 static int
 read_prefix(struct epp_grpc_in *g, struct epp_slice *in)
 {
-        while (g->have < EPP_GRPC_PREFIX && in->n) {
-                g->prefix[g->have++] = (unsigned char)*in->p;
-                in->p++, in->n--;
+        const unsigned char *p = (const unsigned char *)in->p;
+
+        if (EPP_LIKELY(g->have == 0 && in->n >= EPP_GRPC_PREFIX)) {
+                g->have = EPP_GRPC_PREFIX;
+                in->p += EPP_GRPC_PREFIX, in->n -= EPP_GRPC_PREFIX;
+        } else {
+                while (g->have < EPP_GRPC_PREFIX && in->n) {
+                        g->prefix[g->have++] = (unsigned char)*in->p;
+                        in->p++, in->n--;
+                }
+                if (g->have < EPP_GRPC_PREFIX)
+                        return 0;
+                p = g->prefix;
         }
-        if (g->have < EPP_GRPC_PREFIX)
-                return 0;
-        g->flag = g->prefix[0];
-        g->want = (size_t)g->prefix[1] << 24 | (size_t)g->prefix[2] << 16 |
-                  (size_t)g->prefix[3] << 8 | g->prefix[4];
+        g->flag = p[0];
+        g->want = (size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4];
         if (g->flag)
                 return EPP_EUNIMPL;
         return g->want > g->max ? EPP_ETOOBIG : 1;
