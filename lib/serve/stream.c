@@ -626,7 +626,7 @@ path_end(struct epp_slice path)
 }
 
 /* Whether <name> may be one of control[] or kept_names[]: most are not, which their length or first
- * letter shows. Of 200 ns for the twelve headers of a request this saves 50. */
+ * letter shows. Saves about 40 ns of a request with eleven headers. */
 static bool
 may_be_ours(struct epp_slice name)
 {
