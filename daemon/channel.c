@@ -207,6 +207,7 @@ channel_new(struct event_base *base, int fd, SSL *ssl, unsigned handshake_s,
         }
         if (ssl) {
                 SSL_set_accept_state(ssl);
+                SSL_set_read_ahead(ssl, 1);
                 SSL_set_default_read_buffer_len(ssl, READ_AHEAD);
                 SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
                         SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);

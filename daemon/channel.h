@@ -24,7 +24,8 @@ struct channel_ops {
 };
 
 /* Takes over <fd> (non-blocking) and, when it succeeds, <ssl> (NULL: plain), which is accepted
- * within <handshake_s>. Reads at once. Returns NULL without memory; both are then the caller's. */
+ * within <handshake_s>. Reads at once, and can be read from by the one who made it. Returns NULL
+ * without memory; both are then the caller's. */
 struct channel *channel_new(struct event_base *base, int fd, SSL *ssl, unsigned handshake_s,
         const struct channel_ops *ops, void *ctx);
 /* Closes the socket. Accepts NULL. */
@@ -33,7 +34,8 @@ void channel_free(struct channel *c);
 /* Whether the handshake is over; always true of a plain one. */
 bool channel_open(const struct channel *c);
 /* Lends the next bytes from the peer, valid until the next call. Returns 1, 0 (no more in this
- * turn), -1 (the peer has closed, or the connection is broken: free it). From readable only. */
+ * turn), -1 (the peer has closed, or the connection is broken: free it). From readable only, or
+ * where the channel was made. */
 EPP_MUSTUSE int channel_read(struct channel *c, struct epp_slice *ret);
 /* Room for <min> bytes (64 KiB at most) or more of what is to be sent, their number in *n; NULL
  * when the connection is broken or memory is short: free it. channel_put says how many were
