@@ -1,6 +1,6 @@
 /* channel.h - a connected socket, plain or under TLS. What is put is sent at the end of the turn
- * with one call (under TLS one for each record of 16 KiB), straight to the socket: only what the
- * kernel does not take is kept and waited for.
+ * with one call, under TLS as well, straight to the socket: only what the kernel does not take is
+ * kept and waited for.
  * (libevent's bufferevent arms and disarms EPOLLOUT around each write: two system calls and a turn
  * of the loop more for each; measured, see man/notes/sockets.)
  * Knows: libevent, OpenSSL. Does not know: what the bytes mean. */
@@ -35,7 +35,7 @@ void channel_free(struct channel *c);
 bool channel_open(const struct channel *c);
 /* Lends the next bytes from the peer, valid until the next call. Returns 1, 0 (no more in this
  * turn), -1 (the peer has closed, or the connection is broken: free it). From readable only, or
- * where the channel was made. */
+ * where the channel was made; channel_flush must follow: a handshake answers, too. */
 EPP_MUSTUSE int channel_read(struct channel *c, struct epp_slice *ret);
 /* Room for <min> bytes (64 KiB at most) or more of what is to be sent, their number in *n; NULL
  * when the connection is broken or memory is short: free it. channel_put says how many were

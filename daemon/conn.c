@@ -211,7 +211,7 @@ on_first_byte(evutil_socket_t fd, short what, void *user)
                 conn_free(c);
                 return;
         }
-        event_free(c->first); /* now that the channel waits for the socket, too: epoll stays as it is */
+        event_free(c->first); /* now that the channel waits for the socket: epoll sees no change */
         c->first = NULL;
         if (c->l->cfg.age)
                 epp_h2_age(c->h2, c->l->cfg.age, &c->l->rng, loop_now(c->l->base));
