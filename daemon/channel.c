@@ -99,7 +99,7 @@ empty_sealed(struct channel *c)
                send_held(c);
 }
 
-/* OpenSSL's socket. It would send each flight and each record by itself: a ticket, the first answer,
+/* OpenSSL's socket. It would send each flight, each record by itself: a ticket, the first answer,
  * every 16 KiB of a body. Here they wait for the end of the callback (man/notes/sockets). */
 static int
 wire_write(BIO *bio, const char *p, int n)
