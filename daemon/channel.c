@@ -24,6 +24,8 @@
 /* OpenSSL reads so much at once and hands it out record by record; else it asks the socket twice
  * for each record, for its head and for the rest. Freed when empty (SSL_MODE_RELEASE_BUFFERS). */
 #define READ_AHEAD (64u << 10)
+/* Sealed records are gathered up to so much; one is 16 KiB and a little. */
+#define SEALED_SIZE (128u << 10)
 
 struct channel {
         struct event *in, *out;
@@ -31,8 +33,12 @@ struct channel {
         const struct channel_ops *ops;
         void *ctx;
         size_t gathered;       /* bytes put in this callback, in <outgoing> */
-        struct epp_buf unsent; /* what the kernel did not take */
+        struct epp_buf unsent; /* what the kernel did not take; under TLS, what is not sealed */
         size_t read_size;      /* of a plain socket */
+        size_t sealed_n;       /* bytes sealed in this callback, in <sealed> */
+        struct epp_buf held;   /* of those, what the kernel did not take; <sealed_n> is 0 then */
+        bool broken;     /* the socket: OpenSSL is told */
+        bool dry;        /* the socket, in this turn */
         bool done;       /* with reading, in this turn */
         bool filled;     /* the last read took all it could */
         bool open;       /* the handshake is over */
@@ -43,9 +49,131 @@ struct channel {
 
 /* Of one loop, one thread: used up before the callback ends, so channels share them and an idle
  * connection holds no buffer. */
-static char room[READ_SIZE], outgoing[SEND_SIZE];
+static char room[READ_SIZE], outgoing[SEND_SIZE], sealed[SEALED_SIZE];
 
 enum { BROKEN = -3, WANTS_WRITE = -2, WANTS_READ = -1, ENDED = 0 };
+
+static ssize_t
+send_some(const struct channel *c, struct epp_slice s)
+{
+        ssize_t r = send(c->fd, s.p, s.n, MSG_NOSIGNAL);
+
+        if (r >= 0)
+                return r;
+        return errno == EAGAIN || errno == EINTR ? WANTS_WRITE : BROKEN;
+}
+
+static bool
+wait_writable(struct channel *c)
+{
+        if (!c->waits)
+                c->waits = event_add(c->out, NULL) == 0;
+        return c->waits;
+}
+
+/* Sends what was sealed in an earlier callback; false when the socket is broken. */
+static bool
+send_held(struct channel *c)
+{
+        ssize_t r = 1;
+
+        while (epp_buf_len(&c->held) && r > 0)
+                if ((r = send_some(c, epp_buf_slice(&c->held))) > 0)
+                        epp_buf_drain(&c->held, (size_t)r);
+        if (epp_buf_len(&c->held))
+                return r != BROKEN && wait_writable(c);
+        epp_buf_fini(&c->held);
+        return true;
+}
+
+/* The same for what was sealed in this callback, with one send; what is left is held. */
+static bool
+empty_sealed(struct channel *c)
+{
+        size_t n = c->sealed_n;
+        ssize_t sent;
+
+        c->sealed_n = 0;
+        if (n == 0)
+                return true;
+        sent = send_some(c, epp_slice(sealed, n));
+        if (sent == BROKEN)
+                return false;
+        sent = EPP_MAX(sent, 0);
+        if ((size_t)sent == n)
+                return true;
+        return epp_buf_append(&c->held, epp_slice(sealed + sent, n - (size_t)sent)) == 0 &&
+               send_held(c);
+}
+
+/* OpenSSL's socket. It would send each flight, each record by itself: a ticket, the first answer,
+ * every 16 KiB of a body. Here they wait for the end of the callback (man/notes/sockets). */
+static int
+wire_write(BIO *bio, const char *p, int n)
+{
+        struct channel *c = BIO_get_data(bio);
+
+        BIO_clear_retry_flags(bio);
+        if (c->sealed_n + (size_t)n > sizeof(sealed) && !empty_sealed(c))
+                c->broken = true;
+        if (c->broken)
+                return -1;
+        if (epp_buf_len(&c->held)) {
+                BIO_set_retry_write(bio);
+                return -1;
+        }
+        EPP_ASSERT((size_t)n <= sizeof(sealed));
+        memcpy(sealed + c->sealed_n, p, (size_t)n);
+        c->sealed_n += (size_t)n;
+        return n;
+}
+
+/* Less than was asked for is all that is there: OpenSSL, which asks until it hears that, hears it
+ * without a system call. */
+static int
+wire_read(BIO *bio, char *p, int n)
+{
+        struct channel *c = BIO_get_data(bio);
+        ssize_t r = -1;
+
+        BIO_clear_retry_flags(bio);
+        if (!c->dry) {
+                r = recv(c->fd, p, (size_t)n, 0);
+                c->dry = r < n;
+                if (r >= 0 || (errno != EAGAIN && errno != EINTR))
+                        return (int)r;
+        }
+        BIO_set_retry_read(bio);
+        return -1;
+}
+
+static long
+wire_ctrl(BIO *bio, int what, long n, void *p)
+{
+        (void)bio, (void)n, (void)p;
+        return what == BIO_CTRL_FLUSH;
+}
+
+/* A BIO of <c>, which outlives it; NULL without memory. */
+static BIO *
+wire_new(struct channel *c)
+{
+        static BIO_METHOD *wire; /* a table, made once */
+        BIO *bio;
+
+        if (!wire) {
+                wire = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "channel");
+                if (!wire || !BIO_meth_set_write(wire, wire_write) ||
+                        !BIO_meth_set_read(wire, wire_read) || !BIO_meth_set_ctrl(wire, wire_ctrl))
+                        return NULL;
+        }
+        bio = BIO_new(wire);
+        if (bio) {
+                BIO_set_data(bio, c);
+                BIO_set_init(bio, 1);
+        }
+        return bio;
+}
 
 /* What a TLS call that failed wants. */
 static int
@@ -91,10 +219,7 @@ transmit(struct channel *c, struct epp_slice s)
                 r = r > 0 ? r : tls_wants(c, (int)r);
                 return r == ENDED ? BROKEN : (int)r;
         }
-        r = send(c->fd, s.p, s.n, MSG_NOSIGNAL);
-        if (r >= 0)
-                return (int)r;
-        return errno == EAGAIN || errno == EINTR ? WANTS_WRITE : BROKEN;
+        return (int)send_some(c, s);
 }
 
 /* The limit of the handshake hangs on the read event; from here on a peer may be silent. */
@@ -118,7 +243,7 @@ on_readable(evutil_socket_t fd, short what, void *user)
                 c->ops->lost(c->ctx);
                 return;
         }
-        c->done = false;
+        c->done = c->dry = false;
         if (c->ssl)
                 SSL_set_read_ahead(c->ssl, 1);
         c->ops->readable(c->ctx);
@@ -136,9 +261,7 @@ channel_read(struct channel *c, struct epp_slice *ret)
         r = receive(c);
         if (c->ssl)
                 note_open(c);
-        if (r == WANTS_WRITE && !c->waits) /* a handshake that the socket has no room for */
-                c->waits = event_add(c->out, NULL) == 0;
-        if (r == WANTS_READ || r == WANTS_WRITE)
+        if (r == WANTS_READ || r == WANTS_WRITE) /* the latter when the socket has no room: held */
                 return 0;
         if (r <= 0)
                 return -1;
@@ -172,9 +295,8 @@ push(struct channel *c, struct epp_slice s)
                 if (r == WANTS_READ)
                         break; /* the next read goes on */
                 if (r == WANTS_WRITE) {
-                        if (event_add(c->out, NULL) < 0)
+                        if (!wait_writable(c))
                                 return BROKEN;
-                        c->waits = true;
                         break;
                 }
                 sent += (size_t)r;
@@ -189,7 +311,7 @@ on_writable(evutil_socket_t fd, short what, void *user)
 
         (void)fd, (void)what;
         c->waits = false;
-        if (!c->open) {
+        if (!c->open && send_held(c)) {
                 on_readable(fd, EV_READ, c);
                 return;
         }
@@ -205,16 +327,19 @@ channel_new(struct event_base *base, int fd, SSL *ssl, unsigned handshake_s,
 {
         struct timeval limit = { handshake_s, 0 };
         struct channel *c = calloc(1, sizeof(*c));
+        BIO *bio;
 
         if (!c)
                 return NULL;
         *c = (struct channel){ .fd = fd, .ssl = ssl, .ops = ops, .ctx = ctx, .open = !ssl,
                 .listens = true, .read_size = READ_FIRST,
                 .deadline = loop_now(NULL) + (epp_us)handshake_s * 1000000 };
+        bio = ssl ? wire_new(c) : NULL;
         c->in = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, c);
         c->out = event_new(base, fd, EV_WRITE, on_writable, c);
         if (!c->in || !c->out || event_add(c->in, ssl ? &limit : NULL) < 0 ||
-                (ssl && SSL_set_fd(ssl, fd) != 1)) {
+                (ssl && !bio)) {
+                BIO_free(bio);
                 if (c->in)
                         event_free(c->in);
                 if (c->out)
@@ -223,7 +348,9 @@ channel_new(struct event_base *base, int fd, SSL *ssl, unsigned handshake_s,
                 return NULL;
         }
         if (ssl) {
+                SSL_set_bio(ssl, bio, bio);
                 SSL_set_accept_state(ssl);
+                SSL_set_read_ahead(ssl, 1);
                 SSL_set_default_read_buffer_len(ssl, READ_AHEAD);
                 SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
                         SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -236,14 +363,17 @@ channel_free(struct channel *c)
 {
         if (!c)
                 return;
-        event_free(c->in);
-        event_free(c->out);
         if (c->ssl && c->open)
                 (void)SSL_shutdown(c->ssl);
+        if (c->sealed_n) /* that, or why the handshake failed */
+                (void)send_some(c, epp_slice(sealed, c->sealed_n));
         ERR_clear_error();
         SSL_free(c->ssl);
+        event_free(c->in);
+        event_free(c->out);
         close(c->fd);
         epp_buf_fini(&c->unsent);
+        epp_buf_fini(&c->held);
         free(c);
 }
 
@@ -256,7 +386,7 @@ channel_open(const struct channel *c)
 size_t
 channel_unsent(const struct channel *c)
 {
-        return c->gathered + epp_buf_len(&c->unsent);
+        return c->gathered + epp_buf_len(&c->unsent) + c->sealed_n + epp_buf_len(&c->held);
 }
 
 /* Sends what was gathered; the rest moves to <unsent>. */
@@ -298,8 +428,9 @@ channel_put(struct channel *c, size_t n)
                 c->gathered += n;
 }
 
-bool
-channel_flush(struct channel *c)
+/* Under TLS into <sealed>. */
+static bool
+flush_plain(struct channel *c)
 {
         ssize_t sent;
 
@@ -315,11 +446,17 @@ channel_flush(struct channel *c)
 }
 
 bool
+channel_flush(struct channel *c)
+{
+        if (!c->waits && !send_held(c))
+                return false;
+        return flush_plain(c) && empty_sealed(c);
+}
+
+bool
 channel_pause(struct channel *c)
 {
-        if (!c->waits)
-                c->waits = event_add(c->out, NULL) == 0;
-        return c->waits;
+        return wait_writable(c);
 }
 
 void

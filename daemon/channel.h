@@ -1,6 +1,6 @@
 /* channel.h - a connected socket, plain or under TLS. What is put is sent at the end of the turn
- * with one call (under TLS one for each record of 16 KiB), straight to the socket: only what the
- * kernel does not take is kept and waited for.
+ * with one call, under TLS as well, straight to the socket: only what the kernel does not take is
+ * kept and waited for.
  * (libevent's bufferevent arms and disarms EPOLLOUT around each write: two system calls and a turn
  * of the loop more for each; measured, see man/notes/sockets.)
  * Knows: libevent, OpenSSL. Does not know: what the bytes mean. */
@@ -24,7 +24,8 @@ struct channel_ops {
 };
 
 /* Takes over <fd> (non-blocking) and, when it succeeds, <ssl> (NULL: plain), which is accepted
- * within <handshake_s>. Reads at once. Returns NULL without memory; both are then the caller's. */
+ * within <handshake_s>. Reads at once, and can be read from by the one who made it. Returns NULL
+ * without memory; both are then the caller's. */
 struct channel *channel_new(struct event_base *base, int fd, SSL *ssl, unsigned handshake_s,
         const struct channel_ops *ops, void *ctx);
 /* Closes the socket. Accepts NULL. */
@@ -33,7 +34,8 @@ void channel_free(struct channel *c);
 /* Whether the handshake is over; always true of a plain one. */
 bool channel_open(const struct channel *c);
 /* Lends the next bytes from the peer, valid until the next call. Returns 1, 0 (no more in this
- * turn), -1 (the peer has closed, or the connection is broken: free it). From readable only. */
+ * turn), -1 (the peer has closed, or the connection is broken: free it). From readable only, or
+ * where the channel was made; channel_flush must follow: a handshake answers, too. */
 EPP_MUSTUSE int channel_read(struct channel *c, struct epp_slice *ret);
 /* What was read in this turn took <us> to handle: less is read in the next, or more. Under TLS a
  * turn always reads 64 KiB at most. */

@@ -52,8 +52,10 @@ conn_free(struct conn *c)
                 c->next->prev = c->prev;
         epp_h2_free(c->h2, loop_now(c->l->base));
         if (c->first) {
-                evutil_closesocket(event_get_fd(c->first));
+                int fd = event_get_fd(c->first);
+
                 event_free(c->first);
+                evutil_closesocket(fd);
         }
         channel_free(c->channel);
         free(c);
@@ -224,11 +226,11 @@ on_first_byte(evutil_socket_t fd, short what, void *user)
                 conn_free(c);
                 return;
         }
-        event_free(c->first);
+        event_free(c->first); /* now that the channel waits for the socket: epoll sees no change */
         c->first = NULL;
         if (c->l->cfg.age)
                 epp_h2_age(c->h2, c->l->cfg.age, &c->l->rng, loop_now(c->l->base));
-        (void)conn_flush(c);
+        on_readable(c);
 }
 
 static void
@@ -242,7 +244,7 @@ on_accept(void *user, int fd, const struct sockaddr *sa)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
         if (c)
-                c->first = event_new(l->base, fd, EV_READ, on_first_byte, c);
+                c->first = event_new(l->base, fd, EV_READ | EV_PERSIST, on_first_byte, c);
         if (!c || !c->first || event_add(c->first, &wait) < 0) {
                 if (c && c->first)
                         event_free(c->first);

@@ -12,6 +12,9 @@
 #include "daemon/kubeconfig.h"
 
 #define TEN_YEARS (10L * 365 * 24 * 3600)
+/* OpenSSL's own order begins with AES-256 and SHA-384. There are instructions for SHA-256, and a
+ * handshake derives a dozen keys with it: 20 us less. Go's servers prefer it, too. */
+#define SUITES "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 
 static void
 say(char *err, size_t size, const char *what, const char *where)
@@ -248,6 +251,7 @@ tls_context_new(const struct tls_config *cfg, char *err, size_t err_size)
                 return NULL;
         }
         SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+        SSL_CTX_set_ciphersuites(ctx, SUITES);
         SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
         SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
         SSL_CTX_set_num_tickets(ctx, 1); /* a gateway keeps its connections */

@@ -66,6 +66,14 @@ check "a stream over it" until_ok 5 grep -q '^open' "$dir/stream"
 check "a session" same New "$(session -tls1_3 -sess_out "$dir/session")"
 check "is resumed" same Reused "$(session -tls1_3 -sess_in "$dir/session")"
 
+suite() { # OFFERED: the one that was chosen
+        echo | timeout 5 openssl s_client -connect "127.0.0.1:$grpc" -alpn h2 -ciphersuites "$1" 2>/dev/null |
+                sed -n 's/^New, TLSv1.3, Cipher is //p'
+}
+aes256=TLS_AES_256_GCM_SHA384
+check "AES-128 is preferred" same TLS_AES_128_GCM_SHA256 "$(suite $aes256:TLS_AES_128_GCM_SHA256)"
+check "AES-256 is had, too" same $aes256 "$(suite $aes256)"
+
 swapped "$dir/secret" two
 check "swapped: the second" until_ok 2 shows two
 check "it was read once" read_ 1 0

@@ -16,6 +16,7 @@ static struct {
         SSL_CTX *server, *client;
         SSL *ssl; /* the peer's; NULL: plain */
         int fd;   /* the peer's */
+        int ours; /* the channel's */
         struct channel *c;
         struct epp_buf got;
         int drained, lost;
@@ -61,7 +62,7 @@ lost(void *ctx)
 static const struct channel_ops ops = { readable, drained, lost };
 
 static void
-begin(bool tls, unsigned handshake_s)
+begin_on(int type, bool tls, unsigned handshake_s)
 {
         struct tls_config cfg = { .alpn = "h2" };
         char err[256];
@@ -70,19 +71,28 @@ begin(bool tls, unsigned handshake_s)
 
         memset(&w, 0, sizeof(w));
         w.base = event_base_new();
-        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+        ck_assert_int_eq(socketpair(AF_UNIX, type | SOCK_NONBLOCK, 0, fd), 0);
         w.fd = fd[1];
+        w.ours = fd[0];
         if (tls) {
                 w.server = tls_context_new(&cfg, err, sizeof(err));
                 w.client = SSL_CTX_new(TLS_client_method());
                 w.ssl = SSL_new(w.client);
                 ck_assert(w.server && w.ssl && SSL_set_fd(w.ssl, w.fd) == 1);
                 SSL_set_connect_state(w.ssl);
+                SSL_set_default_read_buffer_len(w.ssl, 64 << 10);
+                SSL_set_read_ahead(w.ssl, type == SOCK_SEQPACKET);
                 SSL_set_mode(w.ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
                 ssl = SSL_new(w.server);
         }
         w.c = channel_new(w.base, fd[0], ssl, handshake_s, &ops, NULL);
         ck_assert(w.c != NULL);
+}
+
+static void
+begin(bool tls, unsigned handshake_s)
+{
+        begin_on(SOCK_STREAM, tls, handshake_s);
 }
 
 static void
@@ -237,8 +247,57 @@ START_TEST(ends)
                 turn();
                 ck_assert_uint_eq(epp_buf_len(&w.got), 100);
                 ck_assert_int_eq(w.lost, 1);
+                if (ssl) { /* we say so, too */
+                        int r = SSL_read(w.ssl, &(char){ 0 }, 1);
+
+                        ck_assert_int_eq(SSL_get_error(w.ssl, r), SSL_ERROR_ZERO_RETURN);
+                }
                 end();
         }
+}
+END_TEST
+
+/* Four records; a packet is what was sent with one call. */
+START_TEST(one_send)
+{
+        for (int ssl = 0; ssl < 2; ssl++) {
+                begin_on(SOCK_SEQPACKET, ssl, 5);
+                shake_hands();
+                while (recv(w.fd, &(char){ 0 }, 1, 0) == 1) /* the ticket */
+                        continue;
+                put(60000);
+                ck_assert_int_ge(recv(w.fd, &(char){ 0 }, 1, MSG_TRUNC), 60000);
+                ck_assert_int_lt(recv(w.fd, &(char){ 0 }, 1, 0), 0);
+                end();
+        }
+}
+END_TEST
+
+/* The socket takes nothing of the handshake before the peer has read what was in it. */
+START_TEST(full_in_handshake)
+{
+        BIO *out = BIO_new(BIO_s_mem()), *in = BIO_new(BIO_s_mem());
+        char *hello;
+        size_t junk = 0;
+        long n;
+
+        begin(true, 5);
+        while (send(w.ours, "j", 1, 0) == 1)
+                junk++;
+        SSL_set_bio(w.ssl, in, out); /* the peer reads nothing as yet */
+        ck_assert_int_lt(SSL_do_handshake(w.ssl), 1);
+        n = BIO_get_mem_data(out, &hello);
+        ck_assert_int_eq(send(w.fd, hello, (size_t)n, 0), n);
+        ck_assert_int_eq(SSL_set_fd(w.ssl, w.fd), 1);
+        turn();
+        ck_assert_uint_gt(channel_unsent(w.c), 500);
+        for (size_t i = 0; i < junk; i++)
+                ck_assert_int_eq(recv(w.fd, &(char){ 0 }, 1, 0), 1);
+        shake_hands();
+        ck_assert_uint_eq(channel_unsent(w.c), 0);
+        put(10);
+        ck_assert_uint_eq(peer_read(10), 10);
+        end();
 }
 END_TEST
 
@@ -322,4 +381,5 @@ START_TEST(paused)
 }
 END_TEST
 
-UNIT_MAIN("channel", paced, paused, plain, tls, held_by_openssl, ends, handshakes)
+UNIT_MAIN("channel", plain, tls, held_by_openssl, ends, paced, paused, one_send, full_in_handshake,
+        handshakes)
