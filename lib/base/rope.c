@@ -2,6 +2,7 @@
 #include "base/rope.h"
 
 #define SMALLEST 256
+#define BELIEVED (1u << 20)
 
 struct epp_rope_piece {
         struct epp_rope_piece *next;
@@ -21,6 +22,7 @@ room(struct epp_rope *r, size_t n)
         if (p && (p->size - p->n >= n || p->size == EPP_ROPE_PIECE))
                 return p;
         size = EPP_MAX(p ? 2 * p->size : (size_t)SMALLEST, p ? p->n + n : n);
+        size = EPP_MAX(size, EPP_MIN(r->hint, (size_t)BELIEVED));
         if (full || size > EPP_ROPE_PIECE)
                 size = EPP_ROPE_PIECE;
         p = realloc(p, sizeof(*p) + size);

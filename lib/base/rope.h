@@ -12,12 +12,15 @@
  * 73 MB (measured). One takes 0.3 ms to free. */
 #define EPP_ROPE_PIECE (4u << 20)
 
-/* Begins as zeroes, but for <cap>. */
+/* Begins as zeroes, but for <cap> and <hint>. */
 struct epp_rope {
         struct epp_rope_piece *first, *last;
         size_t n;    /* bytes appended in all, ... */
         size_t gone; /* and let go */
         size_t cap;  /* the most that <n> may be; 0: no limit */
+        size_t hint; /* what <n> will be in the end, by hearsay; 0: nobody said. Of it 1 MiB is
+                      * believed: the piece need not grow, which leaves holes behind (128 bodies of
+                      * 400 KB took 22 % more than they had, now 3 %; measured) */
 };
 
 /* A place in it. Begins as zeroes: the first byte. */

@@ -634,6 +634,22 @@ may_be_ours(struct epp_slice name)
                 (*name.p == 'x' || *name.p == 'X' || *name.p == ':');
 }
 
+/* The number of a content-length; 0 when it is none, or not worth a hint. */
+static size_t
+length_of(struct epp_slice text)
+{
+        size_t n = 0;
+
+        if (text.n > 9)
+                return 0;
+        for (size_t i = 0; i < text.n; i++) {
+                if (text.p[i] < '0' || text.p[i] > '9')
+                        return 0;
+                n = n * 10 + (size_t)(text.p[i] - '0');
+        }
+        return n;
+}
+
 static void
 on_request_header(void *user, struct epp_slice name, struct epp_slice value)
 {
@@ -653,6 +669,8 @@ on_request_header(void *user, struct epp_slice name, struct epp_slice value)
                 s->client_hint = true;
         else if (epp_slice_ieq(name, EPP_SLICE("upgrade")))
                 s->upgrade = true;
+        else if (epp_slice_ieq(name, EPP_SLICE("content-length")))
+                s->body.hint = length_of(value);
         else if (ours && *name.p != ':')
                 for (size_t i = 0; i < ARRAY_LEN(control); i++)
                         if (epp_slice_ieq(name, control[i]))
@@ -841,6 +859,7 @@ on_begins(void *user, struct epp_slice first, size_t n, struct epp_grpc_pass *re
         if (s->phase != PHASE_BODY || !epp_ext_long_body(first, n, &body, ret))
                 return false;
         s->passed = true;
+        s->body.hint = EPP_MAX(s->body.hint, s->body.n + body.n + ret->n);
         return take_body(s, body);
 }
 

@@ -78,6 +78,36 @@ START_TEST(limits)
 }
 END_TEST
 
+/* What was announced is had at once and does not move as it grows; nobody believes it all. */
+START_TEST(announced)
+{
+        static const size_t hints[] = { 0, 100, 400000, 1 << 20, 1 << 30 };
+
+        for (size_t i = 0; i < ARRAY_LEN(hints); i++) {
+                struct epp_rope r = { .hint = hints[i] };
+                struct epp_rope_at at = { 0 };
+                void *between[400]; /* what grows could grow in place without */
+                const char *first;
+                size_t moved = 0, n = 0;
+
+                ck_assert_int_eq(epp_rope_append(&r, epp_slice(noise, 1)), 0);
+                first = epp_rope_next(&r, &at, 1).p;
+                while (r.n + 999 < 400000) {
+                        between[n++] = malloc(1000);
+                        ck_assert_int_eq(epp_rope_append(&r, epp_slice(noise + r.n, 999)), 0);
+                        at = (struct epp_rope_at){ 0 };
+                        moved += epp_rope_next(&r, &at, 1).p != first;
+                }
+                ck_assert_msg((moved == 0) == (hints[i] >= 400000), "hint %zu moved %zu", hints[i], moved);
+                at = (struct epp_rope_at){ 0 };
+                read_back(&r, &at, 0, r.n);
+                epp_rope_fini(&r);
+                while (n)
+                        free(between[--n]);
+        }
+}
+END_TEST
+
 /* A place at the very end goes on when more comes. */
 START_TEST(grows_behind)
 {
@@ -95,4 +125,4 @@ START_TEST(grows_behind)
 }
 END_TEST
 
-UNIT_MAIN("rope", in_and_out, limits, grows_behind)
+UNIT_MAIN("rope", in_and_out, announced, limits, grows_behind)
