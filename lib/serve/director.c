@@ -328,7 +328,7 @@ take(struct epp_director *d, const struct epp_ask *ask, struct epp_record *r,
         e->inflight++;
         e->picks++;
         v->ticket = t;
-        snprintf(v->endpoint, sizeof(v->endpoint), SLICE_FMT, SLICE_ARG(e->addr));
+        memcpy(v->endpoint, e->addr.p, EPP_MIN(e->addr.n, sizeof(v->endpoint) - 1));
         epp_log(d->log, EPP_LOG_DEBUG, "pick", LOG_S("id", r->id), LOG_S("model", r->model),
                 LOG_S("target", r->target), LOG_S("ep", e->name), LOG_N("critical", r->critical));
         return t;

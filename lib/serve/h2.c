@@ -101,11 +101,14 @@ nv(const char *name, const char *value, size_t n)
 
 /* Fills status trailers into <out>; returns how many. */
 static size_t
-status_fields(struct epp_rpc *rpc, char code[4], nghttp2_nv *out)
+status_fields(struct epp_rpc *rpc, char code[2], nghttp2_nv *out)
 {
-        int n = snprintf(code, 4, "%d", rpc->code);
+        size_t n = 0;
 
-        out[0] = nv("grpc-status", code, (size_t)n);
+        if (rpc->code >= 10) /* below EPP_GRPC_CODES: two digits */
+                code[n++] = (char)('0' + rpc->code / 10);
+        code[n++] = (char)('0' + rpc->code % 10);
+        out[0] = nv("grpc-status", code, n);
         if (!rpc->text_n)
                 return 1;
         out[1] = nv("grpc-message", rpc->text, rpc->text_n);
@@ -117,7 +120,7 @@ static void
 trailers_only(struct epp_rpc *rpc, const char *http)
 {
         nghttp2_nv f[4];
-        char code[4];
+        char code[2];
 
         f[0] = nv(":status", http, 3);
         f[1] = nv("content-type", "application/grpc", 16);
@@ -203,7 +206,7 @@ read_out(nghttp2_session *session, int32_t id, uint8_t *at, size_t n, uint32_t *
                 let_go(rpc);
                 if (rpc->finished) {
                         nghttp2_nv f[2];
-                        char code[4];
+                        char code[2];
 
                         *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
                         if (nghttp2_submit_trailer(session, id, f,

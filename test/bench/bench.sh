@@ -137,6 +137,19 @@ held() {
                 times "<= 1.25; RSS / bytes held"
 }
 all_held() { metric eppd_held_body_bytes | awk '{ exit !($1 == 128 * 400000) }'; }
+# scraping NAME GOAL RATIO_GOAL: scraping alone, in turn with the least that libcurl takes for the same pages
+scraping() {
+        : >"$dir/v.eppd" && : >"$dir/v.floor" && : >"$dir/ratio"
+        for _ in 1 2 3 4; do
+                e=$(cores "$eppd_pid" "$(awk -v s=$scale 'BEGIN { print 3 / s }')")
+                f=$("$b/fetchfloor" "$pages" 100 50 5 $((4 / scale)) | sed 's/cores //')
+                echo "$e" >>"$dir/v.eppd"
+                echo "$f" >>"$dir/v.floor"
+                awk -v e="$e" -v f="$f" 'BEGIN { printf "%.2f\n", e / f }' >>"$dir/ratio"
+        done
+        row "$1" "$(median <"$dir/v.eppd")" cores "$2"
+        row "$1/libcurl" "$(median <"$dir/ratio")" times "$3; $(spread <"$dir/ratio")"
+}
 # flat REQUESTS: what so many add to the memory that 20,000 have left
 flat() {
         one_eppd --requests 20000
@@ -166,13 +179,12 @@ printf '%-30s %10s %-8s %-34s %s\n' what value unit "goal; min / med / max" chan
 # shellcheck disable=SC2086
 plain $flags || { tail -n 3 "$dir/eppd.log"; exit 1; }
 sleep 2
-row idle_100_filtered "$(cores "$eppd_pid" $((8 / scale)))" cores "<= 0.06; name[] is understood"
+scraping idle_100_filtered "name[] is understood; <= 0.06" "<= 1.07: 0.06 / 0.056"
 stop_eppd
 # shellcheck disable=SC2086
 plain $flags $whole || exit 1
 sleep 2
-row idle_100_endpoints "$(cores "$eppd_pid" $((8 / scale)))" cores "<= 0.10; 62 KB, 50 ms"
-row idle_100_libcurl "$("$b/fetchfloor" "$pages" 100 50 5 $((8 / scale)) | sed 's/cores //')" cores "fetchfloor: lines are counted"
+scraping idle_100_endpoints "62 KB, 50 ms; <= 0.10" "<= 1.79: 0.10 / 0.056"
 idle=$(of idle_100_endpoints)
 [ -z "$rival" ] || rival_idle=$(cores "${rival##*,}" $((8 / scale)))
 row rss_100_endpoints "$(rss "$eppd_pid")" MiB "<= 16"
