@@ -9,53 +9,19 @@
 #include "serve/stream.h"
 
 #include "serve/parts.h"
+#include "serve/reqhead.h"
 
 #define CHUNK 62000 /* body bytes per answer: gateways refuse more than 64 KB */
 #define CHUNKS_AT_ONCE 4 /* the rest of a body as the peer reads: 60 MB at once took 48 ms */
 #define ANSWER_KEPT (64u << 10)
 #define REAPED 3 /* pieces of dead bodies at once */
 #define QUEUE_SPARE (8u << 20)
-#define KEEP_MAX 1024 /* bytes of a header that are kept */
 /* STREAMED without waiting: the gateway stops reading its client when its buffer is full, so a
  * large body never ends while its headers are held, and its message timer (200 ms) runs. */
 #define HOLD_US 50000
 #define SILENCE_US 30000000 /* from the begin of a stream to its first message */
 
-#define EXPLAIN "x-eppd-explain" /* asks why, and answers */
-
-/* Client headers that steer eppd: taken out before the request goes on. */
-#define CONTROL(X) \
-        X("x-gateway-destination-endpoint-subset") X("x-gateway-destination-endpoint-served") \
-        X("x-llm-d-inference-fairness-id") X("x-gateway-inference-fairness-id") \
-        X("x-llm-d-inference-objective") X("x-gateway-inference-objective") \
-        X("x-llm-d-model-name-rewrite") X("x-gateway-model-name-rewrite") \
-        X("x-llm-d-slo-ttft-ms") X("x-slo-ttft-ms") X("x-llm-d-slo-tpot-ms") X("x-slo-tpot-ms") \
-        X("x-llm-d-request-dropped-reason") X(EXPLAIN)
-
-/* Headers whose value is kept; paths in the order of preference. */
-#define KEPT(X) \
-        X(":method", METHOD) X(":path", PATH) X("x-original-path", ORIGINAL_PATH) \
-        X("x-forwarded-path", FORWARDED_PATH) X("x-request-id", REQUEST_ID) \
-        X("x-llm-d-inference-objective", OBJECTIVE) \
-        X("x-gateway-inference-objective", OLD_OBJECTIVE) \
-        X("x-llm-d-model-name-rewrite", REWRITE) X("x-gateway-model-name-rewrite", OLD_REWRITE) \
-        X("x-llm-d-inference-fairness-id", FAIRNESS) \
-        X("x-gateway-inference-fairness-id", OLD_FAIRNESS) X(EXPLAIN, EXPLAIN)
-
-#define NAME(text, ...) { text, sizeof(text) - 1 },
-#define LENGTH(text, ...) | UINT64_C(1) << (sizeof(text) - 1)
-static const struct epp_slice control[] = { CONTROL(NAME) };
-static const uint64_t lengths = 0 CONTROL(LENGTH) KEPT(LENGTH); /* of both, as bits: none has 64 */
-
 enum phase { PHASE_NEW, PHASE_BODY, PHASE_ROUTED, PHASE_ENDED };
-
-enum kept {
-#define X(text, id) KEPT_##id,
-        KEPT(X)
-#undef X
-        KEPT_COUNT
-};
-static const struct epp_slice kept_names[KEPT_COUNT] = { KEPT(NAME) };
 
 /* A request body on its way back. */
 struct giving {
@@ -84,27 +50,19 @@ struct stream {
         bool response_begun, response_ended;
         bool trailers_answered[2]; /* request, response */
         bool has_subset;
-        bool upgrade;
         unsigned held;         /* body messages not answered while headers are held */
         epp_us begun;          /* when the request headers came */
         struct epp_response response;
-        uint32_t present;      /* bits of control[] */
-        uint32_t seen;         /* bits of kept[] */
-        bool client_hint;      /* the client sent our own header */
+        struct epp_reqhead head;
         struct epp_rope body;
         bool passed;           /* bytes of it were taken before the end of their message */
         struct epp_buf subset;
-        struct epp_buf text;   /* of kept headers */
-        struct {
-                uint32_t at, n, size; /* size: room for it in text */
-        } kept[KEPT_COUNT];
         const struct epp_dialect *dialect;
         struct epp_jscan *scan; /* while a body is read */
         struct giving *giving;  /* NULL: nothing is left of it */
         struct epp_verdict verdict;
         bool ticket;
         bool stray;            /* a response without a pick */
-        bool nomem;            /* something of the request was lost: it must not be decided */
         bool handled;          /* the request was, in the message at hand: to be measured */
         uint64_t spent_ns;     /* on <measured> of the <messages> of a streamed response */
         unsigned messages, measured;
@@ -317,7 +275,8 @@ release(struct stream *s, bool complete)
 static struct epp_ext_pair
 explanation(const struct stream *s)
 {
-        return (struct epp_ext_pair){ EPP_SLICE(EXPLAIN), epp_slice_str(s->verdict.explanation) };
+        return (struct epp_ext_pair){ EPP_SLICE(EPP_EXPLAIN),
+                epp_slice_str(s->verdict.explanation) };
 }
 
 static void
@@ -346,35 +305,23 @@ refuse(struct stream *s, int http, const char *text, const char *reason)
         end_call(s, 0, ""); /* unless it has ended otherwise */
 }
 
-static struct epp_slice
-kept(const struct stream *s, enum kept i)
-{
-        const char *text = epp_buf_slice(&s->text).p;
-
-        return epp_slice(text ? text + s->kept[i].at : NULL, s->kept[i].n);
-}
-
-/* The value of a header that has an old name too: the new one hides it, even when it is empty. */
-static struct epp_slice
-either(const struct stream *s, enum kept name, enum kept old)
-{
-        return kept(s, s->seen & 1u << name ? name : old);
-}
-
 static struct epp_ask
 question(struct stream *s)
 {
-        return (struct epp_ask){ .method = kept(s, KEPT_METHOD),
-                .path = kept(s, KEPT_PATH),
-                .request_id = kept(s, KEPT_REQUEST_ID),
-                .objective = either(s, KEPT_OBJECTIVE, KEPT_OLD_OBJECTIVE),
-                .rewrite = either(s, KEPT_REWRITE, KEPT_OLD_REWRITE),
-                .fairness = either(s, KEPT_FAIRNESS, KEPT_OLD_FAIRNESS), .dialect = s->dialect,
+        const struct epp_reqhead *h = &s->head;
+
+        return (struct epp_ask){ .method = epp_reqhead_get(h, EPP_KEPT_METHOD),
+                .path = epp_reqhead_get(h, EPP_KEPT_PATH),
+                .request_id = epp_reqhead_get(h, EPP_KEPT_REQUEST_ID),
+                .objective = epp_reqhead_either(h, EPP_KEPT_OBJECTIVE, EPP_KEPT_OLD_OBJECTIVE),
+                .rewrite = epp_reqhead_either(h, EPP_KEPT_REWRITE, EPP_KEPT_OLD_REWRITE),
+                .fairness = epp_reqhead_either(h, EPP_KEPT_FAIRNESS, EPP_KEPT_OLD_FAIRNESS),
+                .dialect = s->dialect,
                 .scan = s->scan, .has_subset = s->has_subset,
                 .subset = epp_buf_slice(&s->subset), .body_bytes = s->body.n,
                 .begun = s->begun, .now = s->now,
                 .explain = s->cfg->allow_explain &&
-                        epp_slice_eq(kept(s, KEPT_EXPLAIN), EPP_SLICE("1")) };
+                        epp_slice_eq(epp_reqhead_get(h, EPP_KEPT_EXPLAIN), EPP_SLICE("1")) };
 }
 
 /* The same when nothing was asked yet. */
@@ -404,7 +351,7 @@ too_large(struct stream *s)
 
 #define SET_MAX 3 /* endpoint, request id, content length */
 
-/* The header changes of a routed request; <remove> holds ARRAY_LEN(control) slices. */
+/* The header changes of a routed request; <remove> has EPP_REQHEAD_CONTROLS slices. */
 static struct epp_ext_out
 routing(struct stream *s, struct epp_ext_pair set[SET_MAX], struct epp_slice *remove)
 {
@@ -416,9 +363,8 @@ routing(struct stream *s, struct epp_ext_pair set[SET_MAX], struct epp_slice *re
         if (*s->verdict.request_id)
                 set[o.n_set++] = (struct epp_ext_pair){ EPP_SLICE("x-request-id"),
                         epp_slice_str(s->verdict.request_id) };
-        for (size_t i = 0; s->cfg->strip_control && i < ARRAY_LEN(control); i++)
-                if (s->present & 1u << i)
-                        remove[o.n_remove++] = control[i];
+        if (s->cfg->strip_control)
+                o.n_remove = epp_reqhead_control(&s->head, remove);
         return o;
 }
 
@@ -446,7 +392,7 @@ decide(struct stream *s, bool with_body)
 static bool
 route_headers(struct stream *s, bool with_body)
 {
-        struct epp_slice remove[ARRAY_LEN(control)];
+        struct epp_slice remove[EPP_REQHEAD_CONTROLS];
         struct epp_ext_pair set[SET_MAX];
         struct epp_ext_out o;
 
@@ -495,7 +441,7 @@ static void
 complete_duplex(struct stream *s, bool trailers)
 {
         struct epp_ext_out o = { .ns = s->cfg->hint_ns, .key = s->cfg->hint_key };
-        struct epp_slice method = kept(s, KEPT_METHOD);
+        struct epp_slice method = epp_reqhead_get(&s->head, EPP_KEPT_METHOD);
         bool body = s->body.n || !method.n || epp_slice_eq(method, EPP_SLICE("POST"));
         struct giving g = { .end = !trailers };
         struct epp_buf hint = { 0 };
@@ -536,7 +482,7 @@ answer_renamed(struct stream *s, struct epp_ext_out *o, struct epp_ext_pair *set
 static void
 complete_buffered(struct stream *s, bool whole)
 {
-        struct epp_slice remove[ARRAY_LEN(control)];
+        struct epp_slice remove[EPP_REQHEAD_CONTROLS];
         struct epp_ext_pair set[SET_MAX];
         struct epp_ext_out o;
 
@@ -586,95 +532,12 @@ complete_body(struct stream *s, bool end, bool trailers)
 
 /* ---- the request as it comes ---- */
 
-/* The last one wins, in the room of the one before it if that has enough: repeated headers do not
- * add up. */
-static void
-keep(struct stream *s, enum kept i, struct epp_slice v)
-{
-        size_t size = 32;
-        char *at;
-
-        s->kept[i].n = 0;
-        if (v.n == 0 || v.n > KEEP_MAX || memchr(v.p, 0, v.n))
-                return;
-        while (size < v.n)
-                size *= 2;
-        if (s->kept[i].size < v.n) {
-                if (epp_buf_reserve(&s->text, size, &at) < 0) {
-                        s->nomem = true;
-                        return;
-                }
-                s->kept[i].at = (uint32_t)epp_buf_len(&s->text);
-                s->kept[i].size = (uint32_t)size;
-                epp_buf_commit(&s->text, size);
-        }
-        s->kept[i].n = (uint32_t)v.n;
-        memcpy(s->text.p + s->kept[i].at, v.p, v.n); /* nothing is drained from it */
-}
-
-/* What a dialect is told by: the end of the path, whatever a client appends as a query. The root
- * stays one character: an empty path would mean that none was sent. */
-static struct epp_slice
-path_end(struct epp_slice path)
-{
-        struct epp_slice root = epp_slice(path.p, EPP_MIN(path.n, (size_t)1));
-
-        path = epp_dialect_bare(path);
-        if (path.n == 0)
-                return root;
-        return path.n > KEEP_MAX ? epp_slice(path.p + path.n - KEEP_MAX, KEEP_MAX) : path;
-}
-
-/* Whether <name> may be one of control[] or kept_names[]: most are not, which their length or first
- * letter shows. Saves about 40 ns of a request with eleven headers. */
-static bool
-may_be_ours(struct epp_slice name)
-{
-        return name.n < 64 && lengths >> name.n & 1 &&
-                (*name.p == 'x' || *name.p == 'X' || *name.p == ':');
-}
-
-/* The number of a content-length; 0 when it is none, or not worth a hint. */
-static size_t
-length_of(struct epp_slice text)
-{
-        size_t n = 0;
-
-        if (text.n > 9)
-                return 0;
-        for (size_t i = 0; i < text.n; i++) {
-                if (text.p[i] < '0' || text.p[i] > '9')
-                        return 0;
-                n = n * 10 + (size_t)(text.p[i] - '0');
-        }
-        return n;
-}
-
 static void
 on_request_header(void *user, struct epp_slice name, struct epp_slice value)
 {
         struct stream *s = user;
-        bool ours = may_be_ours(name);
 
-        for (size_t i = 0; ours && i < KEPT_COUNT; i++) {
-                if (epp_slice_ieq(name, kept_names[i])) {
-                        if (i >= KEPT_PATH && i <= KEPT_FORWARDED_PATH)
-                                value = path_end(value);
-                        keep(s, (enum kept)i, value);
-                        s->seen |= 1u << i;
-                        break; /* it may be one of control[] too */
-                }
-        }
-        if (epp_slice_ieq(name, s->cfg->hint_key))
-                s->client_hint = true;
-        else if (epp_slice_ieq(name, EPP_SLICE("upgrade")))
-                s->upgrade = true;
-        else if (epp_slice_ieq(name, EPP_SLICE("content-length")))
-                s->body.hint = length_of(value);
-        else if (ours && *name.p != ':')
-                for (size_t i = 0; i < ARRAY_LEN(control); i++)
-                        if (epp_slice_ieq(name, control[i]))
-                                s->present |= 1u << i;
+        epp_reqhead_add(&s->head, s->cfg->hint_key, name, value);
 }
 
 struct hint {
@@ -714,21 +577,12 @@ read_subset(struct stream *s, struct epp_slice metadata)
         return false;
 }
 
-static const struct epp_dialect *
-dialect_of(const struct stream *s)
-{
-        for (int i = KEPT_PATH; i <= KEPT_FORWARDED_PATH; i++)
-                if (s->kept[i].n)
-                        return epp_dialect_of(kept(s, (enum kept)i));
-        return epp_dialect_unknown();
-}
-
 /* A body will come: what is said at once. */
 static void
 begin_body(struct stream *s)
 {
         struct epp_slice remove = s->cfg->hint_key;
-        struct epp_ext_out o = { .remove = &remove, .n_remove = s->client_hint };
+        struct epp_ext_out o = { .remove = &remove, .n_remove = s->head.hint };
 
         s->phase = PHASE_BODY;
         s->scan = epp_slab_take(s->cfg->spare ? &s->cfg->spare->scans : NULL,
@@ -739,6 +593,7 @@ begin_body(struct stream *s)
         }
         epp_jscan_init(s->scan);
         s->body.cap = s->cfg->max_body;
+        s->body.hint = s->head.body_n;
         if (s->mode == EPP_MODE_STREAMED && !s->early_body) {
                 (void)route_headers(s, false);
                 return;
@@ -774,15 +629,15 @@ request_headers(struct stream *s, const struct epp_ext_in *in)
                 end_call(s, 13, "malformed request headers");
                 return;
         }
-        if (s->nomem) {
+        if (s->head.nomem) {
                 end_call(s, 8, "out of memory");
                 return;
         }
         if (crowded(s))
                 return;
-        s->dialect = dialect_of(s);
-        s->echo = s->upgrade ||
-                  epp_slice_eq(kept(s, KEPT_METHOD), EPP_SLICE("CONNECT"));
+        s->dialect = epp_reqhead_dialect(&s->head);
+        s->echo = s->head.upgrade || epp_slice_eq(epp_reqhead_get(&s->head, EPP_KEPT_METHOD),
+                                             EPP_SLICE("CONNECT"));
         if (!in->end_of_stream && s->mode != EPP_MODE_NONE && !s->echo) {
                 begin_body(s);
                 return;
@@ -1216,7 +1071,7 @@ on_closed(void *user, epp_us now)
         release(s, natural && (s->response_begun || s->half_closed));
         drop_body(s);
         epp_buf_fini(&s->subset);
-        epp_buf_fini(&s->text);
+        epp_reqhead_fini(&s->head);
         free(s->verdict.explanation);
         epp_slab_give(s->cfg->spare ? &s->cfg->spare->streams : NULL, s);
 }
