@@ -14,8 +14,8 @@
 /* One read of the socket; what is more waits for the next turn, behind the other sockets. Full of
  * PINGs, or of calls, the largest takes 15 ms (measured): channel_pace. */
 #define READ_SIZE (128u << 10)
-#define READ_FIRST (16u << 10)
-#define READ_LEAST (8u << 10)
+#define READ_FIRST (8u << 10)
+#define READ_LEAST (4u << 10)
 #define PACE_SLOW_US 2000
 #define PACE_FAST_US 500
 /* What is put is gathered up to so much before it is sent. */

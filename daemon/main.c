@@ -491,6 +491,8 @@ on_usr1(evutil_socket_t sig, short what, void *user)
         dump_start(d->dump);
 }
 
+#define REAPED 3 /* blocks of 4 MiB, mostly */
+
 /* Long bodies are dead: they are freed some at a time, with a look at the sockets between. */
 static void
 on_died(void *ctx)
@@ -508,7 +510,7 @@ on_reap(evutil_socket_t fd, short what, void *user)
         struct eppd *d = user;
 
         (void)fd, (void)what;
-        if (epp_stream_spare_reap(&d->spare))
+        if (epp_grave_reap(&d->spare.dead, REAPED))
                 on_died(d);
         span_end(SPAN_GRPC_TICK, span);
 }
@@ -526,8 +528,8 @@ start_signals(struct eppd *d)
 
         d->drain = evtimer_new(d->base, on_drain, d);
         d->reap = evtimer_new(d->base, on_reap, d);
-        d->spare.died = on_died;
-        d->spare.ctx = d;
+        d->spare.dead.opened = on_died;
+        d->spare.dead.ctx = d;
         for (size_t i = 0; i < ARRAY_LEN(table); i++) {
                 *table[i].event = evsignal_new(d->base, table[i].number, table[i].fn, d);
                 ok = ok && *table[i].event && event_add(*table[i].event, NULL) == 0;

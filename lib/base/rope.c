@@ -87,46 +87,26 @@ epp_rope_skip(const struct epp_rope *r, struct epp_rope_at *at, size_t n)
 }
 
 static void
-free_first(struct epp_rope *r)
+free_first(struct epp_rope *r, struct epp_grave *g)
 {
         struct epp_rope_piece *p = r->first;
 
         r->first = p->next;
         r->gone += p->n;
-        free(p);
+        epp_grave_bury(g, p, p->size);
 }
 
 void
 epp_rope_release(struct epp_rope *r, const struct epp_rope_at *at)
 {
         while (at->piece && r->first != at->piece)
-                free_first(r);
+                free_first(r, NULL);
 }
 
 void
-epp_rope_bury(struct epp_rope *r, struct epp_rope *dead)
+epp_rope_fini(struct epp_rope *r, struct epp_grave *g)
 {
-        if (!r->first)
-                return;
-        if (dead->first)
-                dead->last->next = r->first;
-        else
-                dead->first = r->first;
-        dead->last = r->last;
-        *r = (struct epp_rope){ .cap = r->cap };
-}
-
-bool
-epp_rope_shrink(struct epp_rope *r, size_t n)
-{
-        while (r->first && n--)
-                free_first(r);
-        return r->first != NULL;
-}
-
-void
-epp_rope_fini(struct epp_rope *r)
-{
-        (void)epp_rope_shrink(r, SIZE_MAX);
+        while (r->first)
+                free_first(r, g);
         *r = (struct epp_rope){ .cap = r->cap };
 }

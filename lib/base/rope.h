@@ -4,6 +4,7 @@
 #ifndef EPP_ROPE_H
 #define EPP_ROPE_H
 
+#include "base/grave.h"
 #include "base/slice.h"
 #include "base/status.h"
 
@@ -39,12 +40,7 @@ struct epp_slice epp_rope_next(const struct epp_rope *r, struct epp_rope_at *at,
 void epp_rope_skip(const struct epp_rope *r, struct epp_rope_at *at, size_t n);
 /* Frees the pieces before <at>. Other places in them must not be used any more. */
 void epp_rope_release(struct epp_rope *r, const struct epp_rope_at *at);
-/* Moves the pieces of <r> to the end of <dead>, which is not to be used otherwise, to be freed when
- * there is time. <r> is as it began, its cap kept. */
-void epp_rope_bury(struct epp_rope *r, struct epp_rope *dead);
-/* Frees the first <n> pieces at most. Returns true when there are more. */
-bool epp_rope_shrink(struct epp_rope *r, size_t n);
-/* Frees all; <r> is as it began, its cap kept. */
-void epp_rope_fini(struct epp_rope *r);
+/* Frees all, or gives it to <g> (NULL: none); <r> is as it began, its cap kept. */
+void epp_rope_fini(struct epp_rope *r, struct epp_grave *g);
 
 #endif

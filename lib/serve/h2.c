@@ -146,6 +146,14 @@ let_go(struct epp_rpc *rpc)
         }
 }
 
+/* What waits is not sent any more. */
+static void
+drop_out(struct epp_rpc *rpc)
+{
+        epp_grave_bury(rpc->handler ? rpc->handler->grave : NULL, rpc->out.p, rpc->out.size);
+        rpc->out = (struct epp_buf){ .cap = rpc->out.cap };
+}
+
 static void
 take_spare(struct epp_rpc *rpc)
 {
@@ -254,7 +262,7 @@ give_up(struct epp_rpc *rpc)
         rpc->h->stats->stalled++;
         rpc->h->queued -= unsent(rpc);
         rpc->promised = 0;
-        epp_buf_fini(&rpc->out);
+        drop_out(rpc);
         rpc->finished = true;
         nghttp2_submit_rst_stream(rpc->h->session, NGHTTP2_FLAG_NONE, rpc->id,
                 NGHTTP2_ENHANCE_YOUR_CALM);
@@ -429,7 +437,7 @@ rpc_free(struct epp_rpc *rpc)
         h->count--;
         h->queued -= unsent(rpc);
         epp_grpc_in_fini(&rpc->in);
-        epp_buf_fini(&rpc->out);
+        drop_out(rpc);
         epp_slab_give(&h->ended, rpc);
         if (h->count == 0)
                 free_spares(h, SPARE_IDLE);

@@ -5,6 +5,7 @@
 #ifndef EPP_H2_H
 #define EPP_H2_H
 
+#include "base/grave.h"
 #include "base/rng.h"
 #include "wire/grpc.h"
 
@@ -19,6 +20,7 @@ struct epp_rpc_handler {
         const char *service, *method;
         void *ctx;
         size_t max_message; /* bytes */
+        struct epp_grave *grave; /* for answers that nobody read; NULL: freed at once */
         size_t max_queue;   /* bytes of answers that may wait for the peer to read; 0: no limit */
         /* A call begins. Returns 0 (user set with epp_rpc_set_user) or an error that ends it. */
         int (*open)(void *ctx, struct epp_rpc *rpc, epp_us now);

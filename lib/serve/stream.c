@@ -14,7 +14,6 @@
 #define CHUNK 62000 /* body bytes per answer: gateways refuse more than 64 KB */
 #define CHUNKS_AT_ONCE 4 /* the rest of a body as the peer reads: 60 MB at once took 48 ms */
 #define ANSWER_KEPT (64u << 10)
-#define REAPED 3 /* pieces of dead bodies at once */
 #define QUEUE_SPARE (8u << 20)
 /* STREAMED without waiting: the gateway stops reading its client when its buffer is full, so a
  * large body never ends while its headers are held, and its message timer (200 ms) runs. */
@@ -170,41 +169,20 @@ drop_scan(struct stream *s)
         s->scan = NULL;
 }
 
-/* One piece is freed at once. */
-static void
-free_body(struct epp_rope *body, struct epp_stream_spare *spare)
-{
-        if (spare && spare->died && body->n - body->gone > EPP_ROPE_PIECE) {
-                bool first = spare->dead.first == NULL;
-
-                epp_rope_bury(body, &spare->dead);
-                if (first)
-                        spare->died(spare->ctx);
-        } else {
-                epp_rope_fini(body);
-        }
-}
-
-bool
-epp_stream_spare_reap(struct epp_stream_spare *s)
-{
-        return epp_rope_shrink(&s->dead, REAPED);
-}
-
 void
 epp_stream_spare_fini(struct epp_stream_spare *s)
 {
         epp_slab_fini(&s->streams);
         epp_slab_fini(&s->scans);
         epp_buf_fini(&s->answer);
-        epp_rope_fini(&s->dead);
+        (void)epp_grave_reap(&s->dead, SIZE_MAX);
 }
 
 static void
 drop_body(struct stream *s)
 {
         s->cfg->stats->held_bytes -= s->body.n - s->body.gone;
-        free_body(&s->body, s->cfg->spare);
+        epp_rope_fini(&s->body, s->cfg->spare ? &s->cfg->spare->dead : NULL);
         drop_scan(s);
         if (s->giving)
                 epp_parts_fini(&s->giving->parts);
@@ -1099,6 +1077,7 @@ epp_stream_handler(const struct epp_stream_config *cfg, size_t max_message)
                 .method = "Process",
                 .ctx = (void *)(uintptr_t)cfg,
                 .max_message = max_message,
+                .grave = cfg->spare ? &cfg->spare->dead : NULL,
                 /* The rest of a whole body may have to go at once (send_pieces); response bodies
                  * wait for the window long before the spare is used up. */
                 .max_queue = cfg->max_body ? cfg->max_body + QUEUE_SPARE : 0,

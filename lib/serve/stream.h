@@ -86,17 +86,13 @@ struct epp_stream_timing {
         EPP_HIST(stream, STR);      /* from begin to end */
 };
 void epp_stream_timing_init(struct epp_stream_timing *t, uint64_t (*clock_ns)(void));
-/* Memory of streams that have ended, for those to come, and long bodies that are to be freed.
- * Begins as zeroes; epp_stream_spare_fini when no stream is left. */
+/* Memory of streams that have ended, for those to come, and what of it is to be freed. Begins as
+ * zeroes; epp_stream_spare_fini when no stream is left. */
 struct epp_stream_spare {
         struct epp_slab streams, scans;
         struct epp_buf answer; /* empty between answers */
-        struct epp_rope dead;  /* freed by _reap: all of a lost connection takes too long at once */
-        void (*died)(void *ctx); /* it is no longer empty: _reap should be called soon; or NULL */
-        void *ctx;
+        struct epp_grave dead; /* the owner reaps it */
 };
-/* Frees some of what is dead, a millisecond's work. Returns true when there is more. */
-bool epp_stream_spare_reap(struct epp_stream_spare *s);
 void epp_stream_spare_fini(struct epp_stream_spare *s);
 
 /* Limits of 0 are none. */

@@ -329,14 +329,14 @@ paced_turn(epp_us us)
         return epp_buf_len(&w.got) - before;
 }
 
-/* What takes long is read in smaller portions, down to 8 KiB; up to 128 KiB when it does not. */
+/* What takes long is read in smaller portions, down to 4 KiB; up to 128 KiB when it does not. */
 START_TEST(paced)
 {
         size_t n, last;
 
         begin(false, 5);
         last = paced_turn(1000); /* neither */
-        ck_assert_uint_eq(last, 16384);
+        ck_assert_uint_eq(last, 8192);
         ck_assert_uint_eq(paced_turn(1000), last);
         for (int i = 0; i < 8; i++) {
                 n = paced_turn(100);
@@ -349,7 +349,7 @@ START_TEST(paced)
                 ck_assert_uint_le(n, last);
                 last = n;
         }
-        ck_assert_uint_eq(last, 8 << 10);
+        ck_assert_uint_eq(last, 4 << 10);
         end();
 }
 END_TEST

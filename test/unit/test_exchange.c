@@ -877,7 +877,7 @@ on_died(void *ctx)
 START_TEST(long_body_dies)
 {
         int died = 0, turns = 1;
-        struct epp_stream_spare spare = { .died = on_died, .ctx = &died };
+        struct epp_stream_spare spare = { .dead = { .opened = on_died, .ctx = &died } };
         char *p = long_body(LONG);
 
         for (int i = 0; i < 2; i++) {
@@ -889,9 +889,9 @@ START_TEST(long_body_dies)
                 ck_assert_int_eq(died, i);
                 world_fini();
         }
-        while (epp_stream_spare_reap(&spare))
+        while (epp_grave_reap(&spare.dead, 1))
                 turns++;
-        ck_assert_int_ge(turns, LONG / EPP_ROPE_PIECE / 4);
+        ck_assert_int_ge(turns, LONG / EPP_ROPE_PIECE);
         epp_stream_spare_fini(&spare);
         free(p);
 }

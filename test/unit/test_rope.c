@@ -52,7 +52,7 @@ START_TEST(in_and_out)
                 }
                 ck_assert_uint_eq(epp_rope_next(&r, &at, 1).n, 0);
                 ck_assert_uint_eq(r.n, total);
-                epp_rope_fini(&r);
+                epp_rope_fini(&r, NULL);
         }
 }
 END_TEST
@@ -71,10 +71,10 @@ START_TEST(limits)
         ck_assert(epp_slice_eq(epp_rope_next(&r, &at, 4), EPP_SLICE("0123")));
         epp_rope_skip(&r, &at, 2);
         ck_assert(epp_slice_eq(epp_rope_next(&r, &at, 99), EPP_SLICE("6789")));
-        epp_rope_fini(&r);
+        epp_rope_fini(&r, NULL);
         ck_assert_uint_eq(r.cap, 10);
         ck_assert_int_eq(epp_rope_append(&r, EPP_SLICE("again")), 0);
-        epp_rope_fini(&r);
+        epp_rope_fini(&r, NULL);
 }
 END_TEST
 
@@ -101,10 +101,44 @@ START_TEST(announced)
                 ck_assert_msg((moved == 0) == (hints[i] >= 400000), "hint %zu moved %zu", hints[i], moved);
                 at = (struct epp_rope_at){ 0 };
                 read_back(&r, &at, 0, r.n);
-                epp_rope_fini(&r);
+                epp_rope_fini(&r, NULL);
                 while (n)
                         free(between[--n]);
         }
+}
+END_TEST
+
+static void
+on_opened(void *ctx)
+{
+        ++*(int *)ctx;
+}
+
+/* Small ones are freed at once; of large ones so many as was said, and the owner is told once. */
+START_TEST(buried)
+{
+        int opened = 0, left = 5;
+        struct epp_grave g = { .opened = on_opened, .ctx = &opened };
+        struct epp_rope r = { .cap = 7 << 20 };
+
+        epp_grave_bury(&g, NULL, 2 << 20);
+        epp_grave_bury(&g, malloc(100), 100);
+        ck_assert_int_eq(opened, 0);
+        for (int i = 0; i < 5; i++)
+                epp_grave_bury(&g, malloc(2 << 20), 2 << 20);
+        ck_assert_int_eq(opened, 1);
+        while (epp_grave_reap(&g, 1))
+                left--;
+        ck_assert_int_eq(left, 1);
+        for (int i = 0; i < 7; i++)
+                ck_assert_int_eq(epp_rope_append(&r, epp_slice(noise, 1 << 20)), 0);
+        epp_rope_fini(&r, &g);
+        ck_assert_int_eq(opened, 2);
+        ck_assert_uint_eq(r.cap, 7 << 20);
+        ck_assert_uint_eq(r.n, 0);
+        ck_assert(epp_grave_reap(&g, 1)); /* two pieces */
+        ck_assert(!epp_grave_reap(&g, 1));
+        epp_grave_bury(NULL, malloc(2 << 20), 2 << 20);
 }
 END_TEST
 
@@ -121,8 +155,8 @@ START_TEST(grows_behind)
                 read_back(&r, &at, n, 65536);
                 epp_rope_release(&r, &at);
         }
-        epp_rope_fini(&r);
+        epp_rope_fini(&r, NULL);
 }
 END_TEST
 
-UNIT_MAIN("rope", in_and_out, announced, limits, grows_behind)
+UNIT_MAIN("rope", in_and_out, announced, buried, limits, grows_behind)
