@@ -60,7 +60,10 @@ put_seen(struct text *t, const struct epp_decision *d, unsigned i)
                 s->running);
         text_putf(t, isfinite(s->kv_ratio) ? "%.4g" : "null", s->kv_ratio);
         text_putf(t, ",\"in_flight\":%" PRIu32 ",\"age_ms\":", s->inflight);
-        text_putf(t, s->age < 0 ? "null}" : "%" PRId64 "}", s->age / 1000);
+        text_putf(t, s->age < 0 ? "null" : "%" PRId64, s->age / 1000);
+        if (!isnan(s->score))
+                text_putf(t, ",\"score\":%.4g", s->score);
+        text_putf(t, "}");
 }
 
 /* The name of the chosen one, or null. */

@@ -330,7 +330,8 @@ rewritten_target(const struct stat_at *at)
 static struct epp_slice
 timed_point(const struct stat_at *at)
 {
-        static const char *const names[] = { [EPP_FILTER] = "Filter", [EPP_PICKER] = "Picker" };
+        static const char *const names[] = { [EPP_FILTER] = "Filter", [EPP_SCORER] = "Scorer",
+                [EPP_PICKER] = "Picker" };
 
         return one_of(names, timed_plugin(at->p, at->i)->type->kind);
 }

@@ -21,7 +21,8 @@ put_prose(const char *prose)
 static void
 put_plugin(const struct epp_plugin_type *t)
 {
-        static const char *const kinds[] = { [EPP_FILTER] = "filter", [EPP_PICKER] = "picker" };
+        static const char *const kinds[] = { [EPP_FILTER] = "filter", [EPP_SCORER] = "scorer",
+                [EPP_PICKER] = "picker" };
 
         printf(".It Cm %s Pq %s\n", t->name, kinds[t->kind]);
         put_prose(t->help);
@@ -94,8 +95,9 @@ static int
 trees(void)
 {
         static const char *const names[] = { [EPP_TREE_V03] = "tree-v0.3",
-                [EPP_TREE_V05] = "tree-v0.5" };
+                [EPP_TREE_V05] = "tree-v0.5", [EPP_ACTIVE_REQUEST] = "active-request" };
         struct epp_profile profile;
+        char weight[32];
 
         for (size_t i = 0; i < ARRAY_LEN(names); i++) {
                 if (epp_profile_builtin(&profile, (enum epp_builtin)i, &epp_thresholds_default,
@@ -103,6 +105,10 @@ trees(void)
                         return 1;
                 printf(".Pp\n.Cm %s :\n.Bd -literal -offset 2n\n", names[i]);
                 put_tree(profile.filter, 0, "");
+                for (size_t k = 0; k < profile.n_scorers; k++) {
+                        snprintf(weight, sizeof(weight), "%g x ", profile.scorer[k].weight);
+                        put_node(profile.scorer[k].plugin, 0, weight);
+                }
                 put_node(profile.picker, 0, "");
                 printf(".Ed\n");
         }

@@ -2,9 +2,10 @@
 #include "plugin/plugins.h"
 
 static size_t
-pick(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint *const *v, size_t n)
+pick(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint *const *v, size_t n,
+        const double *total)
 {
-        (void)self, (void)v;
+        (void)self, (void)v, (void)total;
         return (size_t)epp_rng_below(cy->rng, n);
 }
 

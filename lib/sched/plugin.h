@@ -20,7 +20,7 @@ struct epp_cycle {
         uint64_t since_ns;          /* with it: when the plugin before ended */
 };
 
-enum epp_plugin_kind { EPP_FILTER, EPP_PICKER };
+enum epp_plugin_kind { EPP_FILTER, EPP_SCORER, EPP_PICKER };
 
 /* One number that a plugin takes. */
 struct epp_param {
@@ -39,9 +39,14 @@ struct epp_plugin_type {
          * behind them lies anything. When none passes the array is left as it was. */
         size_t (*filter)(const struct epp_plugin *self, struct epp_cycle *cy,
                 struct epp_endpoint **v, size_t n);
-        /* Picker: the index of its choice; n > 0. */
+        /* Scorer: how well each of v does, 0 (worst) to 1; n > 0, score[i] is v[i]'s. What lies
+         * outside counts as the nearer of the two, what is no number as 0. */
+        void (*score)(const struct epp_plugin *self, struct epp_cycle *cy,
+                struct epp_endpoint *const *v, size_t n, double *score);
+        /* Picker: the index of its choice; n > 0. total[i] is what the scorers give v[i], each
+         * times its weight; NULL: there are no scorers. */
         size_t (*pick)(const struct epp_plugin *self, struct epp_cycle *cy,
-                struct epp_endpoint *const *v, size_t n);
+                struct epp_endpoint *const *v, size_t n, const double *total);
 };
 
 /* A configured plugin; branches are those of decision-tree-filter. */
@@ -56,6 +61,16 @@ struct epp_plugin {
  * does. */
 size_t epp_filter_run(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint **v,
         size_t n);
+
+/* A scorer of a profile, and how much it counts: any number, totals are not normalised. */
+struct epp_weighted {
+        const struct epp_plugin *plugin;
+        double weight;
+};
+/* Runs <n_scorers> > 0 of them, likewise the only way, over the <n> of <v>: total[i] is the sum of
+ * weight times score, clamped. <one> has room for the scores of one scorer. */
+void epp_scorers_run(const struct epp_weighted *scorer, size_t n_scorers, struct epp_cycle *cy,
+        struct epp_endpoint *const *v, size_t n, double *total, double *one);
 
 /* Keeps the endpoints for which <test> holds, as a filter does; the body of most of them. <arg> is
  * what the test wants to know. Inlined with its test, and without a branch on what that says: a

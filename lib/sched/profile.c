@@ -1,9 +1,11 @@
-/* profile.c - the built-in configurations, drawn as trees.
+/* profile.c - the built-in configurations; two of them are trees.
  *
  * tree-v0.3   critical? yes: low queue (q < 128)? yes: LoRA, least queue, least KV
  *                                                 no:  least queue, LoRA, least KV
  *                       no:  capacity? yes: least queue, LoRA, least KV;  no: dropped
- * tree-v0.5   critical or not saturated? yes: low queue (q <= 128)? ... as above; no: dropped */
+ * tree-v0.5   critical or not saturated? yes: low queue (q <= 128)? ... as above; no: dropped
+ * active-request  those without a stale page first, of them the one with the fewest of our own
+ *             requests; critical or not, nothing is dropped */
 #include "sched/profile.h"
 
 struct build {
@@ -92,14 +94,26 @@ build_v05(struct build *b, const struct epp_thresholds *t)
         return tree(b, PLAIN(b, "criticality-filter"), all, tree(b, gate, all, NULL));
 }
 
+static const struct epp_plugin *
+build_active(struct build *b)
+{
+        b->p->scorer[b->p->n_scorers++] =
+                (struct epp_weighted){ PLAIN(b, "active-request-scorer"), 1 };
+        return PLAIN(b, "prefer-fresh-filter");
+}
+
 int
 epp_profile_builtin(struct epp_profile *p, enum epp_builtin config, const struct epp_thresholds *t,
         const struct epp_plugin_type *const *types)
 {
         struct build b = { p, types, 0 };
 
-        p->n = 0;
-        p->picker = PLAIN(&b, "random-picker");
-        p->filter = config == EPP_TREE_V03 ? build_v03(&b, t) : build_v05(&b, t);
+        p->n = p->n_scorers = 0;
+        p->picker = PLAIN(&b, config == EPP_ACTIVE_REQUEST ? "max-score-picker" : "random-picker");
+        switch (config) {
+        case EPP_TREE_V03: p->filter = build_v03(&b, t); break;
+        case EPP_TREE_V05: p->filter = build_v05(&b, t); break;
+        case EPP_ACTIVE_REQUEST: p->filter = build_active(&b); break;
+        }
         return b.error;
 }

@@ -5,11 +5,14 @@
 #include "sched/sched.h"
 
 #define EPP_PROFILE_NODES 32
+#define EPP_PROFILE_SCORERS 8
 
 struct epp_profile {
         struct epp_plugin node[EPP_PROFILE_NODES];
         size_t n;
         const struct epp_plugin *filter, *picker;
+        struct epp_weighted scorer[EPP_PROFILE_SCORERS]; /* in the order they run */
+        size_t n_scorers;
 };
 
 /* Fills *p with a built-in configuration; *p must stay where it is, as nodes point at each other.

@@ -1,4 +1,5 @@
-/* sched.c - see sched.h: one working array, filtered in place, then one pick. */
+/* sched.c - see sched.h: one working array, filtered in place; what is left is scored,
+ * then one is picked. */
 #include "sched/sched.h"
 
 #include "sched/profile.h"
@@ -17,6 +18,8 @@ struct epp_sched {
         uint64_t (*clock_ns)(void); /* NULL: not measured */
         unsigned cycles;            /* since plugins were timed */
         struct epp_endpoint **work;
+        double *total; /* of work[i], and behind those <size> the scores of one scorer; NULL: the
+                        * profile has none */
         size_t size;
 };
 
@@ -74,6 +77,7 @@ epp_sched_free(struct epp_sched *s)
         if (!s)
                 return;
         free(s->work);
+        free(s->total);
         free(s);
 }
 
@@ -101,15 +105,23 @@ epp_sched_timing(const struct epp_sched *s)
 struct epp_endpoint **
 epp_sched_candidates(struct epp_sched *s, size_t n)
 {
+        size_t size = EPP_MAX(n, (size_t)16);
         struct epp_endpoint **work;
+        double *total;
 
         if (n <= s->size && s->work)
                 return s->work;
-        work = realloc(s->work, EPP_MAX(n, (size_t)16) * sizeof(struct epp_endpoint *));
+        if (s->profile.n_scorers) {
+                total = realloc(s->total, 2 * size * sizeof(*total));
+                if (!total)
+                        return NULL;
+                s->total = total;
+        }
+        work = realloc(s->work, size * sizeof(struct epp_endpoint *));
         if (!work)
                 return NULL;
         s->work = work;
-        s->size = EPP_MAX(n, (size_t)16);
+        s->size = size;
         return work;
 }
 
@@ -163,19 +175,62 @@ prefer_scraped(struct epp_trace *t, struct epp_endpoint **v, size_t n)
         return kept ? kept : n;
 }
 
+/* Clamped to 0..1; what is no number is 0. */
+static double
+clamp(double score)
+{
+        return score > 0 ? EPP_MIN(score, 1.0) : 0;
+}
+
+void
+epp_scorers_run(const struct epp_weighted *scorer, size_t n_scorers, struct epp_cycle *cy,
+        struct epp_endpoint *const *v, size_t n, double *total, double *one)
+{
+        for (size_t i = 0; i < n; i++)
+                total[i] = 0;
+        for (size_t k = 0; k < n_scorers; k++) {
+                const struct epp_plugin *p = scorer[k].plugin;
+
+                p->type->score(p, cy, v, n, one);
+                for (size_t i = 0; i < n; i++)
+                        total[i] += scorer[k].weight * clamp(one[i]);
+                ran(p, cy);
+                if (cy->trace)
+                        epp_trace_ran(cy->trace, p->type->name, NULL, n, n);
+        }
+}
+
+/* The totals of the first <n>; NULL: the profile has no scorers. */
+static const double *
+score(struct epp_sched *s, struct epp_cycle *cy, size_t n)
+{
+        const struct epp_profile *p = &s->profile;
+
+        if (p->n_scorers == 0)
+                return NULL;
+        epp_scorers_run(p->scorer, p->n_scorers, cy, s->work, n, s->total, s->total + s->size);
+        return s->total;
+}
+
 static int
 cycle(struct epp_sched *s, struct epp_cycle *cy, size_t n, struct epp_endpoint **ret)
 {
         const struct epp_plugin *picker = s->profile.picker;
+        const double *total;
+        size_t at;
 
         n = prefer_scraped(cy->trace, s->work, n);
         n = epp_filter_run(s->profile.filter, cy, s->work, n);
         if (n == 0)
                 return EPP_EFULL;
-        *ret = s->work[picker->type->pick(picker, cy, s->work, n)];
+        total = score(s, cy, n);
+        at = picker->type->pick(picker, cy, s->work, n, total);
+        *ret = s->work[at];
         ran(picker, cy);
         if (cy->trace)
                 epp_trace_ran(cy->trace, picker->type->name, NULL, n, 1);
+        if (cy->trace && total)
+                epp_trace_scored(cy->trace, total, at);
         return 0;
 }
 

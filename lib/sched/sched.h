@@ -10,7 +10,7 @@
 
 #define EPP_TIMED 32 /* types of plugins, at most */
 
-enum epp_builtin { EPP_TREE_V03, EPP_TREE_V05 };
+enum epp_builtin { EPP_TREE_V03, EPP_TREE_V05, EPP_ACTIVE_REQUEST };
 
 /* The thresholds of the original's environment variables; epp_thresholds_default has its values. */
 struct epp_thresholds {

@@ -2,6 +2,8 @@
  * EPP_TRACE_FRONT of the endpoints still in are followed, and only where some were dropped. */
 #include "sched/trace.h"
 
+#include <math.h>
+
 #include "base/base.h"
 
 /* Room that finalists leave to those that went earlier: what went wrong is seen there. */
@@ -36,6 +38,7 @@ epp_trace_begin(struct epp_trace *t, struct epp_endpoint *const *v, size_t n)
 {
         t->candidates = (uint32_t)n;
         t->n_steps = t->n_seen = t->n_lost = t->n_ran = 0;
+        t->scored = false;
         follow(t, v, n);
 }
 
@@ -72,8 +75,17 @@ epp_trace_ran(struct epp_trace *t, const char *plugin, struct epp_endpoint *cons
                 lose(t, v, out, at);
 }
 
+void
+epp_trace_scored(struct epp_trace *t, const double *total, size_t at)
+{
+        t->scored = true;
+        t->chosen = total[at];
+        memcpy(t->score, total, t->n_front * sizeof(*total));
+}
+
 static void
-show(struct epp_trace *t, const struct epp_endpoint *e, unsigned dropped_at, epp_us now)
+show(struct epp_trace *t, const struct epp_endpoint *e, unsigned dropped_at, double score,
+        epp_us now)
 {
         const struct epp_load *l = &e->load;
         struct epp_seen *s = &t->seen[t->n_seen].as;
@@ -85,6 +97,7 @@ show(struct epp_trace *t, const struct epp_endpoint *e, unsigned dropped_at, epp
         s->running = l->running;
         s->kv_ratio = l->kv_ratio;
         s->age = l->at ? now - l->at : -1;
+        s->score = score;
 }
 
 void
@@ -93,14 +106,14 @@ epp_trace_end(struct epp_trace *t, const struct epp_endpoint *chosen, epp_us now
         unsigned spared = EPP_MIN(t->n_lost, (unsigned)SPARED), at = t->n_ran ? t->n_ran - 1 : 0;
 
         if (chosen)
-                show(t, chosen, EPP_TRACE_NEVER, now);
+                show(t, chosen, EPP_TRACE_NEVER, t->scored ? t->chosen : NAN, now);
         for (unsigned i = 0; i < t->n_front && t->n_seen < EPP_TRACE_SHOWN - spared; i++)
                 if (t->front[i] != chosen)
-                        show(t, t->front[i], at, now);
+                        show(t, t->front[i], at, t->scored ? t->score[i] : NAN, now);
         for (unsigned i = t->n_lost; i && t->n_lost - i < EPP_TRACE_SHOWN &&
                 t->n_seen < EPP_TRACE_SHOWN; i--) {
                 unsigned slot = (i - 1) % EPP_TRACE_SHOWN;
 
-                show(t, t->lost[slot].endpoint, t->lost[slot].at, now);
+                show(t, t->lost[slot].endpoint, t->lost[slot].at, NAN, now);
         }
 }

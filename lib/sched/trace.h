@@ -24,7 +24,8 @@ struct epp_seen {
         uint32_t inflight;
         int64_t waiting, running;
         double kv_ratio;
-        epp_us age; /* of its last page; -1: never read */
+        epp_us age;   /* of its last page; -1: never read */
+        double score; /* the scorers' total; NAN: no scorer was asked about it */
 };
 
 struct epp_trace {
@@ -43,6 +44,8 @@ struct epp_trace {
                 unsigned at;
         } lost[EPP_TRACE_SHOWN]; /* number i is in i % EPP_TRACE_SHOWN */
         unsigned n_front, n_lost, n_ran;
+        bool scored; /* score[i] is front[i]'s total, chosen that of the chosen one */
+        double score[EPP_TRACE_FRONT], chosen;
 };
 
 /* How many of <n> steps an endpoint passed that was dropped at <dropped_at>: it stays in, but does
@@ -57,6 +60,9 @@ void epp_trace_begin(struct epp_trace *t, struct epp_endpoint *const *v, size_t 
 /* <plugin> has got <in> of them and left the first <out> of <v>, in order; NULL: a picker ran. */
 void epp_trace_ran(struct epp_trace *t, const char *plugin, struct epp_endpoint *const *v,
         size_t in, size_t out);
+/* <total> of the endpoints that are still in, in order; number <at> was picked. Not called: there
+ * are no scorers. */
+void epp_trace_scored(struct epp_trace *t, const double *total, size_t at);
 /* All plugins have run; NULL: none was chosen. */
 void epp_trace_end(struct epp_trace *t, const struct epp_endpoint *chosen, epp_us now);
 

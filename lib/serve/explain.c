@@ -2,6 +2,7 @@
 #include "serve/explain.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 
 struct line {
@@ -48,6 +49,8 @@ put_load(struct line *l, const struct epp_seen *s)
                 word(l, " age_ms=never");
         else
                 word(l, " age_ms=%" PRId64, s->age / 1000);
+        if (!isnan(s->score))
+                word(l, " score=%.3f", s->score);
 }
 
 /* A header's value: names are the operator's and may hold anything. */

@@ -8,8 +8,8 @@
 #define EPP_EXPLAIN_MAX 1024 /* bytes, NUL included */
 
 /* What <r> says while it is decided: endpoint or refusal, candidates, each step's in>out, the load
- * of the chosen one, as key=value with blanks between; what does not fit is left out. From malloc,
- * the caller's to free; NULL without memory. */
+ * and score of the chosen one, as key=value with blanks between; what does not fit is left out.
+ * From malloc, the caller's to free; NULL without memory. */
 char *epp_explain(const struct epp_record *r);
 
 #endif

@@ -158,14 +158,14 @@ flat() {
         row rss_after_many "$(awk -v a="$before" -v b="$(rss "$eppd_pid")" 'BEGIN { printf "%.1f", b - a }')" MiB \
                 "flat; 20,000 to $1 requests"
 }
-# max - min picks of 1,000 that are all there before the first goes on, on 10 equal endpoints
+# burst NAME [GOAL]: max - min picks of 1,000 that are all there before the first goes on, on 10 equal endpoints
 burst() {
         : >"$dir/burst"
         for _ in $(seq $((runs * 2))); do
                 one_eppd --streams 1000 --hold 0 --spread --endpoints 10
                 echo $(($(out picks_max) - $(out picks_min))) >>"$dir/burst"
         done
-        row burst_1000 "$(median <"$dir/burst")" picks "max - min; $(spread <"$dir/burst")"
+        row "$1" "$(median <"$dir/burst")" picks "max - min${2:+ <= $2}; $(spread <"$dir/burst")"
 }
 subset_of() { endpoint_flags "$1" | sed 's/--endpoint //g; s/ *$//; s/ /,/g'; }
 plain() { start_eppd --secure-serving=false "$@" && until_ok 20 fresh; }
@@ -227,7 +227,11 @@ handshakes tls_resumed 4000 --resume
 stop_eppd
 # shellcheck disable=SC2046
 want=10 && plain $(endpoint_flags 10)
-burst
+burst burst_1000
+stop_eppd
+# shellcheck disable=SC2046
+want=10 && plain --scheduler=active-request $(endpoint_flags 10)
+burst burst_1000_active 1
 stop_eppd
 endpoints=1000 want=1000
 # shellcheck disable=SC2046

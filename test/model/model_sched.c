@@ -33,9 +33,9 @@ static unsigned offered;
 
 static size_t
 remember(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint *const *v,
-        size_t n)
+        size_t n, const double *total)
 {
-        (void)self, (void)cy;
+        (void)self, (void)cy, (void)total;
         offered = 0;
         for (size_t i = 0; i < n; i++)
                 offered |= 1u << v[i]->port;

@@ -22,7 +22,8 @@ put(struct epp_buf *b, const char *fmt, ...)
 static bool
 verb_scheduler(struct play *p)
 {
-        static const char *const names[] = { "tree-v0.3", "tree-v0.5" };
+        static const char *const names[] = { "tree-v0.3", "tree-v0.5",
+                "active-request" };
         struct epp_thresholds t = epp_thresholds_default;
         double seed = play_number_option(p, "seed", 1);
 
@@ -275,7 +276,7 @@ verb_drain(struct play *p)
 
 const struct verb verbs[] = {
         { "scheduler", 1, verb_scheduler,
-                "tree-v0.3|tree-v0.5 [seed=N] [affinity=X] [low=N] [queue=N] [kv=X] ..." },
+                "tree-v0.3|tree-v0.5|active-request [seed=N] [affinity=X] [low=N] [queue=N] ..." },
         { "match", 1, verb_match, "auto|required|passthrough" },
         { "ready", 1, verb_ready, "yes|no" },
         { "pool", 2, verb_pool, "add NAME[=ADDR]... | remove NAME..." },

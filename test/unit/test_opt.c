@@ -362,7 +362,7 @@ START_TEST(mistakes)
                         "--max-request-body: \"-3\" is not a size such as 64Mi" },
                 { "--max-request-body=nan",
                         "--max-request-body: \"nan\" is not a size such as 64Mi" },
-                { "--scheduler=best", "--scheduler: \"best\" is none of: tree-v0.3 tree-v0.5" },
+                { "--scheduler=best", "--scheduler: \"best\" is none of: tree-v0.3 tree-v0.5 active-request" },
                 { "--model-match=", "--model-match: \"\" is none of: auto required passthrough" },
                 { "--bind-address=localhost", "--bind-address: \"localhost\" is not an IP address" },
                 { "--destination-endpoint-hint-key=a b",

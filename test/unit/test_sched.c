@@ -1,6 +1,7 @@
 /* test_sched.c - every row of the worked example of the decision tree, for both trees. */
 #include "sched/sched.h"
 
+#include <math.h>
 #include <xxhash.h>
 
 #include "plugin/plugins.h"
@@ -696,6 +697,7 @@ START_TEST(pools_of_every_size_traced)
                         const struct epp_seen *as = &t.seen[k].as;
 
                         gone += as->dropped_at < last;
+                        ck_assert(isnan(as->score));
                         for (unsigned j = 0; j < k; j++)
                                 ck_assert_ptr_ne(t.seen[j].endpoint, one);
                         ck_assert_int_eq(as->age, one->load.at ? 2000 : -1);
@@ -766,6 +768,281 @@ START_TEST(trace_changes_nothing)
 }
 END_TEST
 
+/* What each gets from the scorer, by what it has in flight. */
+START_TEST(active_scores)
+{
+        static const struct {
+                double idle, busy;
+                size_t n;
+                uint32_t inflight[4];
+                double expect[4];
+        } cases[] = {
+                { 0, 1, 3, { 0, 0, 0 }, { 1, 1, 1 } },
+                { 0, 1, 1, { 0 }, { 1 } },
+                { 0, 1, 1, { 7 }, { 0 } },
+                { 0, 1, 3, { 5, 5, 5 }, { 0, 0, 0 } }, /* all equal and busy */
+                { 0, 1, 4, { 0, 1, 2, 4 }, { 1, .75, .5, 0 } },
+                { 0, 1, 2, { 1, 4 }, { .75, 0 } },
+                { 0, .5, 4, { 0, 1, 2, 4 }, { 1, .375, .25, 0 } },
+                { 0, 0, 3, { 0, 1, 4 }, { 1, 0, 0 } },
+                { 2, 1, 4, { 0, 2, 3, 4 }, { 1, 1, .25, 0 } }, /* the threshold itself is idle */
+                { 4, 1, 3, { 4, 4, 4 }, { 1, 1, 1 } },
+                { 3, 1, 3, { 4, 4, 4 }, { 0, 0, 0 } },
+                { 2, .5, 2, { 2, 4 }, { 1, 0 } },
+                { 0, 1, 2, { UINT32_MAX, 0 }, { 0, 1 } },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+                struct epp_plugin self = { .type = &epp_scorer_active_request,
+                        .param = { cases[i].idle, cases[i].busy } };
+                struct epp_endpoint e[4] = { 0 }, *v[4] = { e, e + 1, e + 2, e + 3 };
+                double got[4];
+
+                for (size_t k = 0; k < cases[i].n; k++)
+                        e[k].inflight = cases[i].inflight[k];
+                self.type->score(&self, NULL, v, cases[i].n, got);
+                for (size_t k = 0; k < cases[i].n; k++)
+                        ck_assert_msg(got[k] == cases[i].expect[k], "%zu, %zu: %g", i, k, got[k]);
+        }
+}
+END_TEST
+
+static const double odd_scores[] = { .5, 0, 1, -1, 2, -0.0, .25, (double)NAN, (double)INFINITY,
+        -(double)INFINITY, 1e-300, 1 + 1e-15 };
+
+/* A scorer that says what its endpoints' numbers stand for, moved by its parameter. */
+static void
+say_odd(const struct epp_plugin *self, struct epp_cycle *cy, struct epp_endpoint *const *v,
+        size_t n, double *score)
+{
+        (void)cy;
+        for (size_t i = 0; i < n; i++)
+                score[i] = odd_scores[(v[i]->port + (size_t)self->param[0]) %
+                        ARRAY_LEN(odd_scores)];
+}
+
+static double
+twin_clamp(double score)
+{
+        if (isnan(score) || score < 0)
+                return 0;
+        return score > 1 ? 1 : score;
+}
+
+/* Totals are the clamped scores times their weights, whatever a scorer says. */
+START_TEST(totals)
+{
+        static const struct epp_plugin_type odd = { .name = "odd", .kind = EPP_SCORER,
+                .score = say_odd };
+        struct epp_plugin p[3] = { { &odd, .param = { 0 } }, { &odd, .param = { 1 } },
+                { &odd, .param = { 7 } } };
+        struct epp_weighted w[3] = { { &p[0], 2 }, { &p[1], -1.5 }, { &p[2], 0 } };
+        struct epp_endpoint e[24] = { 0 }, *v[24];
+        double total[24], one[24];
+
+        for (unsigned i = 0; i < 24; i++) {
+                e[i].port = i;
+                v[i] = &e[i];
+        }
+        for (size_t n_scorers = 1; n_scorers <= 3; n_scorers++) {
+                struct epp_trace t;
+                struct epp_cycle cy = { .trace = &t };
+
+                epp_trace_begin(&t, v, 24);
+                epp_scorers_run(w, n_scorers, &cy, v, 24, total, one);
+                for (size_t i = 0; i < 24; i++) {
+                        double expect = 0;
+
+                        for (size_t k = 0; k < n_scorers; k++)
+                                expect += w[k].weight * twin_clamp(odd_scores[(i +
+                                        (size_t)p[k].param[0]) % ARRAY_LEN(odd_scores)]);
+                        ck_assert_msg(total[i] == expect, "%zu of %zu: %g", i, n_scorers, total[i]);
+                }
+                ck_assert_uint_eq(t.n_steps, n_scorers);
+                ck_assert_str_eq(t.step[n_scorers - 1].plugin, "odd");
+                ck_assert_uint_eq(t.step[n_scorers - 1].in, 24);
+                ck_assert_uint_eq(t.step[n_scorers - 1].out, 24);
+        }
+}
+END_TEST
+
+/* The highest, exactly; those that are equal, wherever they stand, equally often. */
+START_TEST(highest_total)
+{
+        static const struct {
+                size_t n;
+                double total[5];
+                const char *best; /* their numbers */
+        } cases[] = { { 1, { 0 }, "0" }, { 2, { -1, -2 }, "0" }, { 3, { 0, 1, .5 }, "1" },
+                { 3, { 1, 1 + 1e-15, 1 }, "1" }, { 4, { 1, 0, 1, 1 }, "023" },
+                { 5, { .5, .5, 1, .5, 1 }, "24" }, { 5, { 0, 0, 0, 0, 0 }, "01234" } };
+        struct epp_rng rng;
+        struct epp_cycle cy = { .rng = &rng };
+        const int rounds = 30000;
+
+        epp_rng_init(&rng, 3);
+        for (size_t i = 0; i <= ARRAY_LEN(cases); i++) { /* the last one without scorers */
+                bool none = i == ARRAY_LEN(cases);
+                const char *best = none ? "01234" : cases[i].best;
+                size_t n = none ? 5 : cases[i].n;
+                int got[5] = { 0 }, share = rounds / (int)strlen(best);
+
+                for (int k = 0; k < rounds; k++)
+                        got[epp_picker_max_score.pick(NULL, &cy, NULL, n,
+                                none ? NULL : cases[i].total)]++;
+                for (size_t k = 0; k < 5; k++) {
+                        bool is_best = strchr(best, '0' + (int)k) != NULL;
+
+                        ck_assert_msg(abs(got[k] - (is_best ? share : 0)) < (is_best ? 400 : 1),
+                                "%zu, %zu: %d", i, k, got[k]);
+                }
+        }
+}
+END_TEST
+
+static struct epp_sched *
+active_new(uint64_t seed)
+{
+        struct epp_sched *s;
+
+        ck_assert_int_eq(epp_sched_new(EPP_ACTIVE_REQUEST, &epp_thresholds_default, epp_plugins,
+                                 seed, &s), 0);
+        return s;
+}
+
+/* 1,000 requests that are there at once: each pick counts before the next one. Critical or not,
+ * and whatever the pages say. */
+START_TEST(bursts)
+{
+        static const size_t sizes[] = { 1, 7, 10, 16, 17, 300, 10 }; /* one scheduler that grows */
+        static struct epp_endpoint e[300];
+        struct epp_sched *s = active_new(1);
+
+        for (size_t k = 0; k < ARRAY_LEN(sizes); k++) {
+                size_t n = sizes[k];
+                uint32_t low = UINT32_MAX, high = 0;
+
+                for (size_t i = 0; i < n; i++)
+                        e[i] = (struct epp_endpoint){ .load = { .at = 1, .state = EPP_LOAD_FRESH,
+                                .waiting = i % 2 ? 500 : 0, .kv_ratio = .99 } };
+                for (int r = 0; r < 1000; r++) {
+                        struct epp_request req = { .critical = r % 2 };
+                        struct epp_endpoint **v = epp_sched_candidates(s, n), *got;
+
+                        for (size_t i = 0; i < n; i++)
+                                v[i] = &e[i];
+                        ck_assert_int_eq(epp_sched_run(s, &req, n, &got), 0);
+                        got->inflight++;
+                }
+                for (size_t i = 0; i < n; i++) {
+                        low = EPP_MIN(low, e[i].inflight);
+                        high = EPP_MAX(high, e[i].inflight);
+                }
+                ck_assert_msg(high - low <= 1, "%zu: %u to %u", n, low, high);
+        }
+        epp_sched_free(s);
+}
+END_TEST
+
+/* Endpoints by a letter: Fresh, Missing families, Stale, Never scraped; with what is in flight.
+ * How a cycle went: its steps, and the score of each that is shown. */
+START_TEST(active_traced)
+{
+#define FRESH_FIRST "prefer-fresh-filter"
+#define BY "active-request-scorer"
+#define MAX "max-score-picker"
+        static const struct {
+                const char *pods;
+                bool critical;
+                const char *expect;
+        } cases[] = {
+                { "F4F0F1", true, FRESH_FIRST " 3>3, " BY " 3>3, " MAX " 3>1 | F0 1 F4 0 F1 0.75" },
+                { "S0F4F2", false,
+                        FRESH_FIRST " 3>2, " BY " 2>2, " MAX " 2>1 | F2 0.5 F4 0 S0 nan" },
+                { "N0F9", true, "prefer-scraped 2>1, " FRESH_FIRST " 1>1, " BY " 1>1, " MAX
+                        " 1>1 | F9 0 N0 nan" },
+                { "N0S3S2", true, "prefer-scraped 3>2, " FRESH_FIRST " 2>2, " BY " 2>2, " MAX
+                        " 2>1 | S2 0.333 S3 0 N0 nan" },
+                { "N4N1", false, FRESH_FIRST " 2>2, " BY " 2>2, " MAX " 2>1 | N1 0.75 N4 0" },
+                { "F2M1S0", true, FRESH_FIRST " 3>2, " BY " 2>2, " MAX " 2>1 | M1 0.5 F2 0 S0 nan" },
+                { "", true, FRESH_FIRST " 0>0" },
+        };
+        struct epp_sched *s = active_new(1);
+
+        for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
+                size_t n = strlen(cases[c].pods) / 2, at;
+                struct epp_request req = { .critical = cases[c].critical };
+                struct epp_endpoint e[3], *got, **v = epp_sched_candidates(s, n);
+                struct epp_trace t;
+                char text[512];
+
+                for (size_t i = 0; i < n; i++) {
+                        const char *pod = cases[c].pods + 2 * i;
+
+                        e[i] = (struct epp_endpoint){ .name = epp_slice(pod, 2),
+                                .inflight = (uint32_t)(pod[1] - '0'),
+                                .load = { .at = *pod != 'N',
+                                        .state = (enum epp_load_state)(strchr("NFSM", *pod) -
+                                                "NFSM") } };
+                        v[i] = &e[i];
+                }
+                memset(&t, 0x55, sizeof(t));
+                ck_assert_int_eq(epp_sched_trace(s, &req, n, &t, &got), n ? 0 : EPP_EFULL);
+                at = 0;
+                for (unsigned i = 0; i < t.n_steps; i++)
+                        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s %u>%u",
+                                i ? ", " : "", t.step[i].plugin, t.step[i].in, t.step[i].out);
+                for (unsigned i = 0; i < t.n_seen; i++)
+                        at += (size_t)snprintf(text + at, sizeof(text) - at,
+                                "%s" SLICE_FMT " %.3g", i ? " " : " | ",
+                                SLICE_ARG(t.seen[i].endpoint->name), t.seen[i].as.score);
+                ck_assert_msg(strcmp(text, cases[c].expect) == 0, "%zu: %s", c, text);
+        }
+        epp_sched_free(s);
+}
+END_TEST
+
+/* In a large pool the chosen one is none of the first, which are followed; its score is there. */
+START_TEST(far_score_traced)
+{
+        static struct epp_endpoint e[1000];
+        struct epp_request req = { .critical = true };
+        struct epp_sched *s = active_new(1);
+        struct epp_endpoint **v = epp_sched_candidates(s, 1000), *got;
+        struct epp_trace t;
+
+        for (size_t i = 0; i < 1000; i++) {
+                e[i] = (struct epp_endpoint){ .index = i, .inflight = i == 900 ? 1 : 2 + i % 3,
+                        .load = { .at = 1 } };
+                v[i] = &e[i];
+        }
+        ck_assert_int_eq(epp_sched_trace(s, &req, 1000, &t, &got), 0);
+        ck_assert_ptr_eq(got, &e[900]);
+        ck_assert_uint_eq(t.n_seen, EPP_TRACE_SHOWN);
+        for (unsigned i = 0; i < t.n_seen; i++)
+                ck_assert(t.seen[i].as.score == (4 - t.seen[i].endpoint->inflight) / 4.0);
+        epp_sched_free(s);
+}
+END_TEST
+
+/* Scorers are timed as the others are. */
+START_TEST(scorers_timed)
+{
+        struct epp_endpoint e = { .load = { .at = 1 } };
+        struct epp_sched *s = active_new(1);
+
+        clock_at = 0;
+        epp_sched_clock(s, clock_ns);
+        run_cycles(s, &e, true, 1);
+        check_time(&epp_sched_timing(s)->cycle, 1, 3 * 3);
+        check_time(time_of(s, &epp_filter_prefer_fresh), 1, 3);
+        check_time(time_of(s, &epp_scorer_active_request), 1, 3);
+        check_time(time_of(s, &epp_picker_max_score), 1, 3);
+        epp_sched_free(s);
+}
+END_TEST
+
 UNIT_MAIN("sched", worked_example, node_cases, band_cases, lora_draw, thresholds,
         no_page_is_no_room, unknown_plugin, never_scraped, bands, keeping, timing, every_branch_traced,
-        pools_of_every_size_traced, long_traces, trace_changes_nothing)
+        pools_of_every_size_traced, long_traces, trace_changes_nothing, active_scores,
+        totals, highest_total, bursts, active_traced, far_score_traced, scorers_timed)

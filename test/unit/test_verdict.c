@@ -365,20 +365,28 @@ END_TEST
         "endpoint=10.0.0.1:80 name=p candidates=2 criticality-filter=2>2 low-queue-filter=2>2 "    \
         "lora-affinity-filter=2>0 least-queue-filter=2>1 least-kv-cache-filter=1>1 "               \
         "random-picker=1>1 waiting=0 running=0 kv_cache=0.000 in_flight=0 age_ms=0"
+#define STEPS_SCORED                                                                               \
+        "endpoint=10.0.0.1:80 name=p candidates=2 prefer-fresh-filter=2>2 "                        \
+        "active-request-scorer=2>2 max-score-picker=2>1 waiting=200 running=0 kv_cache=0.990 "     \
+        "in_flight=0 age_ms=0 score=1.000"
 
 /* What a client is told that asked why, and that one that did not is told nothing. */
 START_TEST(explained)
 {
         static const struct {
+                enum epp_builtin config;
                 enum pool pool;
                 const char *model, *expect;
-        } cases[] = { { IDLE, "critical", STEPS_OK }, { FULL, "standard", STEPS_429 },
-                { EMPTY, "critical", "refused=503" }, { IDLE, "nobody", "refused=404" } };
+        } cases[] = { { EPP_TREE_V03, IDLE, "critical", STEPS_OK },
+                { EPP_TREE_V03, FULL, "standard", STEPS_429 },
+                { EPP_TREE_V03, EMPTY, "critical", "refused=503" },
+                { EPP_TREE_V03, IDLE, "nobody", "refused=404" },
+                { EPP_ACTIVE_REQUEST, FULL, "standard", STEPS_SCORED } };
 
         for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
                 struct epp_verdict v;
 
-                world_init(EPP_TREE_V03, 1);
+                world_init(cases[i].config, 1);
                 fill_pool(cases[i].pool);
                 v = ask(cases[i].model, NULL);
                 ck_assert_ptr_null(v.explanation);
