@@ -31,6 +31,7 @@ struct scrape {
         bool refused;           /* since the last page: it may be another process by now */
         enum fetch_result last; /* said in the log when it changes */
         uint32_t missing;       /* said too */
+        bool odd;               /* likewise: values that are not believed */
 };
 
 struct scrapes {
@@ -113,6 +114,20 @@ say_missing(struct scrape *s)
                 LOG_T("missing", list));
 }
 
+/* Values that no server can mean: a negative queue, a cache that is 55 times full, no number. */
+static void
+say_odd(struct scrape *s)
+{
+        uint32_t n = s->fold.rejected;
+
+        s->all->stats->odd_values += n;
+        if (s->odd == (n != 0))
+                return;
+        s->odd = n != 0;
+        epp_log(s->all->log, n ? EPP_LOG_WARN : EPP_LOG_INFO, "metrics", LOG_S("ep", s->e->name),
+                LOG_N("values_not_believed", n));
+}
+
 static void
 account(struct scrapes *all)
 {
@@ -140,6 +155,7 @@ take(struct scrape *s, enum fetch_result r, long status)
                 found = epp_load_fold_end(&s->fold, &s->e->load);
                 all->stats->not_metrics += found == 0;
                 say_missing(s);
+                say_odd(s);
         }
         say_change(s, r, status);
         return found > 0;

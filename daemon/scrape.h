@@ -21,6 +21,7 @@ struct scrape_stats {
         uint64_t not_metrics;       /* 200, but none of the families asked for */
         uint64_t bytes, line_errors;
         uint64_t rejected;          /* answers to queries that were not used, nor counted above */
+        uint64_t odd_values;        /* that were not believed: the last good one stays */
         uint64_t missing[SCRAPE_FAMILIES]; /* pages without one that was asked for */
         EPP_HIST(duration, SCRAPE); /* seconds, of all that ended, whatever came */
 };

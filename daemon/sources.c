@@ -312,7 +312,8 @@ add_endpoint(struct sources *s, const char *text)
                 return 0;
         }
         if (r == EPP_EINVAL)
-                sayf(s, "--endpoint %s: \"" SLICE_FMT "\" is not ADDR:PORT", text, SLICE_ARG(addr));
+                sayf(s, "--endpoint %s: \"" SLICE_FMT
+                        "\" is not ADDR:PORT (names are not resolved)", text, SLICE_ARG(addr));
         else
                 sayf(s, "--endpoint %s: %s", text,
                         r < 0 ? epp_status_text(r) : "there are two endpoints of this name");

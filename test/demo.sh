@@ -180,7 +180,7 @@ try_next() {
 while it runs, from another terminal:
   curl -i http://127.0.0.1:$http/v1/chat/completions \\
     -d '{"model":"review","max_tokens":8,"messages":[{"role":"user","content":"hi"}]}'
-  curl http://127.0.0.1:$admin/metrics
+  curl http://127.0.0.1:$admin/metrics                       # in a browser: http://127.0.0.1:$admin/
   curl http://$server/sim -d '{"waiting":200,"kv":0.99}'     # load one server: picks leave it
 TEXT
         [ -n "${KUBE:-}" ] || return

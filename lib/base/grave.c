@@ -6,7 +6,7 @@ epp_grave_bury(struct epp_grave *g, void *block, size_t size)
 {
         bool first;
 
-        if (!block || !g || !g->opened || size < EPP_GRAVE_LEAST) {
+        if (!block || !g || !g->open || !g->opened || size < EPP_GRAVE_LEAST) {
                 free(block);
                 return;
         }

@@ -816,6 +816,14 @@ epp_h2_new(const struct epp_rpc_handler *handlers, size_t n, struct epp_h2_stats
         return 0;
 }
 
+static void
+open_graves(struct epp_h2 *h, bool open)
+{
+        for (size_t i = 0; i < h->n; i++)
+                if (h->handlers[i].grave)
+                        h->handlers[i].grave->open = open;
+}
+
 void
 epp_h2_free(struct epp_h2 *h, epp_us now)
 {
@@ -824,11 +832,13 @@ epp_h2_free(struct epp_h2 *h, epp_us now)
         if (!h)
                 return;
         h->now = now;
+        open_graves(h, true);
         for (rpc = h->calls; rpc; rpc = next) {
                 next = rpc->next;
                 rpc->finished = true; /* nothing can be sent any more */
                 rpc_free(rpc);
         }
+        open_graves(h, false);
         h->stats->closed++;
         nghttp2_session_del(h->session);
         free_spares(h, 0);

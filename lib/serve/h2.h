@@ -20,7 +20,7 @@ struct epp_rpc_handler {
         const char *service, *method;
         void *ctx;
         size_t max_message; /* bytes */
-        struct epp_grave *grave; /* for answers that nobody read; NULL: freed at once */
+        struct epp_grave *grave; /* open while a connection ends with all its calls; or NULL */
         size_t max_queue;   /* bytes of answers that may wait for the peer to read; 0: no limit */
         /* A call begins. Returns 0 (user set with epp_rpc_set_user) or an error that ends it. */
         int (*open)(void *ctx, struct epp_rpc *rpc, epp_us now);

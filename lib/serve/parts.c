@@ -56,17 +56,18 @@ next(struct epp_parts *p, size_t n)
 }
 
 size_t
-epp_parts_take(struct epp_parts *p, size_t n, struct epp_slice *out)
+epp_parts_take(struct epp_parts *p, size_t *n, struct epp_slice *out)
 {
-        size_t k = 0;
+        size_t k = 0, left = *n;
 
-        EPP_ASSERT(n <= p->total && n <= EPP_ROPE_PIECE);
-        p->total -= n;
-        while (n) {
-                out[k] = next(p, n);
-                n -= out[k].n;
+        EPP_ASSERT(left <= p->total);
+        while (left && k < EPP_PARTS) {
+                out[k] = next(p, left);
+                left -= out[k].n;
                 k += out[k].n != 0;
         }
+        *n -= left;
+        p->total -= *n;
         return k;
 }
 

@@ -7,8 +7,7 @@
 #include "base/rope.h"
 #include "wire/jscan.h"
 
-/* Slices of at most EPP_ROPE_PIECE bytes: each name, what lies between them, and one piece more. */
-#define EPP_PARTS (2 * EPP_JSCAN_SPANS + 2)
+#define EPP_PARTS 128 /* slices taken at once */
 
 struct epp_parts {
         const struct epp_rope *body;
@@ -27,9 +26,9 @@ void epp_parts_plain(struct epp_parts *p, const struct epp_rope *body);
  * Returns 0 or EPP_ENOMEM (<p> holds nothing then). */
 EPP_MUSTUSE int epp_parts_renamed(struct epp_parts *p, const struct epp_rope *body,
         const struct epp_jscan *scan, struct epp_slice model);
-/* Moves the next <n> bytes (at most p->total and EPP_ROPE_PIECE) to out[EPP_PARTS]; returns how
- * many slices. */
-size_t epp_parts_take(struct epp_parts *p, size_t n, struct epp_slice *out);
+/* Moves the next *n bytes (at most p->total) to out[EPP_PARTS], or fewer where they lie in more
+ * slices than that; *n is how many. Returns how many slices. */
+size_t epp_parts_take(struct epp_parts *p, size_t *n, struct epp_slice *out);
 void epp_parts_fini(struct epp_parts *p);
 
 #endif

@@ -96,7 +96,7 @@ give(struct stream *s, struct giving *g, struct epp_slice tail, size_t most)
 
         do {
                 n = EPP_MIN(g->parts.total, (size_t)CHUNK);
-                k = epp_parts_take(&g->parts, n, v + 1);
+                k = epp_parts_take(&g->parts, &n, v + 1);
                 if (g->whole) {
                         sent(s, epp_rpc_send_on(s->rpc, v + 1, k));
                         continue;
@@ -110,14 +110,23 @@ give(struct stream *s, struct giving *g, struct epp_slice tail, size_t most)
         } while (g->parts.total && --most && s->phase != PHASE_ENDED);
 }
 
+/* In a message that has begun. */
+static bool
+is_midway(const struct stream *s)
+{
+        return s->giving && s->giving->whole && s->giving->parts.total;
+}
+
 /* One message. It cannot stand in the middle of another. */
 static void
 send_pieces(struct stream *s, const struct epp_slice *v, size_t n, size_t rest)
 {
         if (s->mute)
                 return;
-        if (s->giving && s->giving->whole && s->giving->parts.total)
+        if (is_midway(s)) {
+                (void)!epp_rpc_promise(s->rpc, 1); /* on_more is still to come */
                 give(s, s->giving, epp_slice(NULL, 0), SIZE_MAX);
+        }
         if (s->phase != PHASE_ENDED)
                 sent(s, epp_rpc_send_begin(s->rpc, v, n, rest));
 }
@@ -216,15 +225,13 @@ on_more(void *user, epp_us now)
 {
         struct stream *s = user;
         struct giving *g = s->giving, last;
-        size_t n;
 
         s->now = now;
         if (!g)
                 return;
-        n = EPP_MIN(g->parts.total, (size_t)CHUNKS_AT_ONCE * CHUNK);
-        /* Less never fails. */
-        if (s->phase != PHASE_ENDED && epp_rpc_promise(s->rpc, g->parts.total - n) == 0 && n)
+        if (s->phase != PHASE_ENDED && g->parts.total)
                 give(s, g, epp_slice(NULL, 0), CHUNKS_AT_ONCE);
+        (void)!epp_rpc_promise(s->rpc, g->parts.total); /* less never fails */
         if (s->phase != PHASE_ENDED && g->parts.total) {
                 shorten(s);
                 return;
@@ -262,11 +269,16 @@ refuse(struct stream *s, int http, const char *text, const char *reason)
 {
         struct epp_ext_pair set[2];
         struct epp_buf b = { 0 };
+        bool midway = is_midway(s);
         struct epp_slice v;
         size_t n = 0;
 
         s->cfg->stats->refused++;
         drop_body(s);
+        if (midway) { /* an answer would become part of the one that has begun */
+                end_call(s, 13, text);
+                return;
+        }
         if (reason)
                 set[n++] = (struct epp_ext_pair){ EPP_SLICE("x-llm-d-request-dropped-reason"),
                         epp_slice_str(reason) };
@@ -431,6 +443,8 @@ complete_duplex(struct stream *s, bool trailers)
                 end_call(s, 8, "out of memory");
         else if (g.parts.total || !trailers)
                 begin_giving(s, &g, epp_buf_slice(&hint));
+        if (!s->giving)
+                epp_parts_fini(&g.parts);
         epp_buf_fini(&hint);
 }
 
@@ -680,32 +694,6 @@ take_body(struct stream *s, struct epp_slice body)
         return true;
 }
 
-/* A long message: the body in it is taken as it comes. In Envoy's buffered mode it is a whole one:
- * gathered first, 16 MiB took 42 ms at its end. */
-static bool
-on_begins(void *user, struct epp_slice first, size_t n, struct epp_grpc_pass *ret, epp_us now)
-{
-        struct stream *s = user;
-        struct epp_slice body;
-
-        s->now = now;
-        if (s->phase != PHASE_BODY || !epp_ext_long_body(first, n, &body, ret))
-                return false;
-        s->passed = true;
-        s->body.hint = EPP_MAX(s->body.hint, s->body.n + body.n + ret->n);
-        return take_body(s, body);
-}
-
-static void
-on_bytes(void *user, struct epp_slice bytes, epp_us now)
-{
-        struct stream *s = user;
-
-        s->now = now;
-        if (s->phase == PHASE_BODY)
-                (void)take_body(s, bytes);
-}
-
 static void
 request_body(struct stream *s, const struct epp_ext_in *in)
 {
@@ -934,7 +922,9 @@ on_message(void *user, struct epp_slice msg, epp_us now)
                 return;
         }
         if (s->passed && (in.kind != EPP_EXT_REQUEST_BODY || in.body.n)) {
-                end_call(s, 13, "malformed ProcessingRequest"); /* it has two bodies */
+                end_call(s, 13, "malformed ProcessingRequest"); /* it has two bodies, or
+                                                                   * another member behind it:
+                                                                   * in short ones the last wins */
                 return;
         }
         s->passed = false;
@@ -968,6 +958,35 @@ on_message(void *user, struct epp_slice msg, epp_us now)
                 break;
         }
         measure(s);
+}
+
+/* A long message: the body in it is taken as it comes. In Envoy's buffered mode it is a whole one:
+ * gathered first, 16 MiB took 42 ms at its end. */
+static bool
+on_begins(void *user, struct epp_slice first, size_t n, struct epp_grpc_pass *ret, epp_us now)
+{
+        struct stream *s = user;
+        struct epp_slice body;
+
+        s->now = now;
+        if (s->phase != PHASE_BODY || !epp_ext_long_body(first, n, &body, ret))
+                return false;
+        s->passed = true;
+        s->body.hint = EPP_MAX(s->body.hint, s->body.n + body.n + ret->n);
+        if (take_body(s, body))
+                return true;
+        measure(s);
+        return false;
+}
+
+static void
+on_bytes(void *user, struct epp_slice bytes, epp_us now)
+{
+        struct stream *s = user;
+
+        s->now = now;
+        if (s->phase == PHASE_BODY && !take_body(s, bytes))
+                measure(s);
 }
 
 static bool

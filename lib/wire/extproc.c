@@ -203,7 +203,8 @@ epp_ext_long_body(struct epp_slice first, size_t size, struct epp_slice *ret_bod
         if (!head_of(&in, EPP_EXT_REQUEST_BODY, &all) || all > size - (first.n - in.n))
                 return false;
         payload = in;
-        if (!head_of(&in, 1, &body) || body < in.n || body > all - (payload.n - in.n))
+        if (!head_of(&in, 1, &body) || all < payload.n - in.n || body < in.n ||
+                body > all - (payload.n - in.n))
                 return false;
         rest = all - (payload.n - in.n) - body;
         if (rest >= 0x80)

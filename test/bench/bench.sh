@@ -13,7 +13,8 @@ note() { echo "$1 $2" >>"$now"; }
 row() {
         was=$(awk -v k="$1" '$1 == k { print $2 }' "$last" 2>/dev/null)
         change=$(awk -v a="$2" -v b="$was" 'BEGIN { if (b + 0 > 0) printf "%+.0f %%", (a / b - 1) * 100 }')
-        printf '%-30s %10s %-8s %-34s %s\n' "$1" "$2" "$3" "$4" "$change"
+        missed=$(printf '%s\n' "$4" | awk -v v="$2" '$1 == "<=" && v + 0 > $2 + 0 || $1 == ">=" && v + 0 < $2 + 0 { print "MISSED" }')
+        printf '%-30s %10s %-8s %-6s %-34s %s\n' "$1" "$2" "$3" "$missed" "$4" "$change"
         note "$1" "$2"
 }
 # The middle one of numbers on lines.
@@ -165,7 +166,7 @@ burst() {
                 one_eppd --streams 1000 --hold 0 --spread --endpoints 10
                 echo $(($(out picks_max) - $(out picks_min))) >>"$dir/burst"
         done
-        row "$1" "$(median <"$dir/burst")" picks "max - min${2:+ <= $2}; $(spread <"$dir/burst")"
+        row "$1" "$(median <"$dir/burst")" picks "${2:+<= $2; }max - min; $(spread <"$dir/burst")"
 }
 subset_of() { endpoint_flags "$1" | sed 's/--endpoint //g; s/ *$//; s/ /,/g'; }
 plain() { start_eppd --secure-serving=false "$@" && until_ok 20 fresh; }
@@ -175,16 +176,16 @@ stop_eppd() { stop "$eppd_pid"; }
 [ -z "$rival" ] || kill -0 "${rival##*,}" || { echo "RIVAL=ADDR:PORT,PID: no such process" >&2; exit 2; }
 start_pages && start_floor || exit 1
 flags=$(endpoint_flags $endpoints) whole=--metrics-name-filter=false
-printf '%-30s %10s %-8s %-34s %s\n' what value unit "goal; min / med / max" change
+printf '%-30s %10s %-8s %-6s %-34s %s\n' what value unit "" "goal; min / med / max" change
 # shellcheck disable=SC2086
 plain $flags || { tail -n 3 "$dir/eppd.log"; exit 1; }
 sleep 2
-scraping idle_100_filtered "name[] is understood; <= 0.06" "<= 1.07: 0.06 / 0.056"
+scraping idle_100_filtered "<= 0.06; name[] is understood" "<= 1.07 (0.06 / 0.056)"
 stop_eppd
 # shellcheck disable=SC2086
 plain $flags $whole || exit 1
 sleep 2
-scraping idle_100_endpoints "62 KB, 50 ms; <= 0.10" "<= 1.79: 0.10 / 0.056"
+scraping idle_100_endpoints "<= 0.10; 62 KB, 50 ms" "<= 1.79 (0.10 / 0.056)"
 idle=$(of idle_100_endpoints)
 [ -z "$rival" ] || rival_idle=$(cores "${rival##*,}" $((8 / scale)))
 row rss_100_endpoints "$(rss "$eppd_pid")" MiB "<= 16"

@@ -37,6 +37,8 @@ CASES = {
     "error": (answer(PAGE, "500 Oops"), False),
     "gzip": (answer(gzip.compress(PAGE), "200 OK", "Content-Encoding: gzip"), False),
     "large": (answer(PAGE + b"#" * (5 << 20)), False),
+    "odd": (answer(b"vllm:num_requests_waiting NaN\nvllm:num_requests_running 2\nvllm:kv_cache_usage_perc -7\n"),
+            False),
     "html": (answer(b"<html>\n<h1>proxy</h1>\n</html>\n"), False),
     "json": (answer(b"{}"), False),
     "empty": (answer(b""), False),

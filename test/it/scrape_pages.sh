@@ -46,6 +46,13 @@ fails large too_large
 fails silent timeout
 fails not-http connect
 
+start_eppd --secure-serving=false --endpoint="127.0.0.1:$(port odd),name=odd" || exit 1
+odd() { [ "$(metric eppd_scrape_odd_values_total)" -ge 6 ]; }
+check "odd: values that are not believed are counted" until_ok 5 odd
+check "odd: said once" same 1 "$(grep -c 'ev=metrics .*values_not_believed=2' "$dir/eppd.log")"
+check "odd: the others are used" same 2 "$(value running_requests odd)"
+stop "$eppd_pid"
+
 for c in html json empty; do
         start_eppd --secure-serving=false --endpoint="127.0.0.1:$(port $c),name=$c" || exit 1
         five() { [ "$(metric eppd_scrape_not_metrics_total)" -ge 5 ]; }

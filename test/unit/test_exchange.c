@@ -883,7 +883,8 @@ START_TEST(long_body_dies)
         for (int i = 0; i < 2; i++) {
                 begin_long(MODE_DUPLEX, LONG);
                 w.cfg.spare = &spare;
-                say_body(EPP_EXT_REQUEST_BODY, epp_slice(p, i ? LONG : 1000), false);
+                say_body(EPP_EXT_REQUEST_BODY, epp_slice(p, LONG), false);
+                spare.dead.open = i; /* as when its connection ends */
                 end();
                 ck_assert_uint_eq(w.stats.held_bytes, 0);
                 ck_assert_int_eq(died, i);
@@ -894,6 +895,65 @@ START_TEST(long_body_dies)
         ck_assert_int_ge(turns, LONG / EPP_ROPE_PIECE);
         epp_stream_spare_fini(&spare);
         free(p);
+}
+END_TEST
+
+/* A refusal must not become part of the message that has begun. */
+START_TEST(long_message_cut)
+{
+        char *p = long_body(LONG);
+        size_t before;
+
+        begin_long(MODE_BUFFERED, LONG);
+        got.deaf = true;
+        say_body(EPP_EXT_REQUEST_BODY, epp_slice(p, LONG), true);
+        before = epp_buf_len(&got.rpc.message);
+        ck_assert(w.h.too_big(got.rpc.user, 1 << 30, 3));
+        ck_assert(got.rpc.ended);
+        ck_assert_int_eq(got.rpc.code, 13);
+        ck_assert_uint_eq(epp_buf_len(&got.rpc.message), before);
+        end();
+        world_fini();
+        free(p);
+}
+END_TEST
+
+/* Values of many megabytes are passed over, so that a few bytes lie in many pieces. */
+START_TEST(long_values)
+{
+        enum { VALUES = 64, LARGE = 15 }; /* 144 slices in one chunk */
+        size_t n, each = EPP_ROPE_PIECE - 11;
+        const size_t least = 14 + VALUES * 14;
+        struct epp_buf b = { 0 };
+        const char *modes[] = { MODE_DUPLEX, MODE_BUFFERED };
+        char *at;
+
+        append(&b, "{\"prompt\":\"p\",", 14);
+        for (int i = 0; i < VALUES; i++) {
+                append(&b, "\"model\":\"", 9);
+                ck_assert_int_eq(epp_buf_reserve(&b, each, &at), 0);
+                memset(at, 'x', each);
+                epp_buf_commit(&b, i == 0 ? each - 17 : i < LARGE ? each : 3); /* what is kept lies across pieces */
+                append(&b, i + 1 < VALUES ? "\"," : "\"}", 2);
+        }
+        n = epp_buf_len(&b);
+        for (size_t m = 0; m < ARRAY_LEN(modes); m++) {
+                struct epp_target t = { EPP_SLICE("new"), 0, 0 };
+                struct epp_slice s;
+
+                begin_long(modes[m], 100 << 20);
+                ck_assert_int_eq(epp_models_add(w.models, EPP_SLICE("xxx"), EPP_CRITICAL, &t, 1), 0);
+                say_body(EPP_EXT_REQUEST_BODY, epp_slice(epp_buf_slice(&b).p, n), true);
+                s = epp_buf_slice(&got.body);
+                ck_assert_msg(got.http == 0, "%s", got.text);
+                ck_assert_uint_eq(s.n, least);
+                for (size_t k = 14; k < s.n - 1; k += 14)
+                        ck_assert_mem_eq(s.p + k, "\"model\":\"new\"", 13);
+                ck_assert_int_eq(s.p[s.n - 1], '}');
+                end();
+                world_fini();
+        }
+        epp_buf_fini(&b);
 }
 END_TEST
 
@@ -984,6 +1044,6 @@ START_TEST(long_message_refused)
 }
 END_TEST
 
-UNIT_MAIN("exchange", long_message, long_message_overtaken, long_body_dies, long_streamed,
+UNIT_MAIN("exchange", long_message, long_message_cut, long_values, long_message_overtaken, long_body_dies, long_streamed,
         long_message_malformed,
         long_message_refused, requests, responses, all_files, broken_upstreams, long_query, body_limit)

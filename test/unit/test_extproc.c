@@ -224,7 +224,8 @@ START_TEST(long_bodies)
                 { "\x22\xa6\x8d\x06\x10\x01\x0a\xa0\x8d\x06xxxxxx", 100010, 0, 0, 0 },
                 { "\x2a\xa4\x8d\x06\x0a\xa0\x8d\x06xxxxxxxx", 100008, 0, 0, 0 },
                 { "\x12\xa4\x8d\x06\x0a\xa0\x8d\x06xxxxxxxx", 100008, 0, 0, 0 },
-                /* lengths without an end, or beyond all bounds */
+                /* lengths without an end, or beyond all bounds, or shorter than the head within */
+                { "\x22\x05\x0a\xfa\xff\xff\xff\xff\xff\xff\xff\xff\x01xxx", 70000, 0, 0, 0 },
                 { "\x22\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 100008, 0, 0, 0 },
                 { "\x22\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x0a\xa0\x8d\x06x", 100008, 0, 0, 0 },
                 { "\x22\xa4\x8d\x06\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01x", 100008, 0, 0, 0 },

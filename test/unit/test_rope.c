@@ -121,6 +121,8 @@ START_TEST(buried)
         struct epp_grave g = { .opened = on_opened, .ctx = &opened };
         struct epp_rope r = { .cap = 7 << 20 };
 
+        epp_grave_bury(&g, malloc(2 << 20), 2 << 20); /* it is not open */
+        g.open = true;
         epp_grave_bury(&g, NULL, 2 << 20);
         epp_grave_bury(&g, malloc(100), 100);
         ck_assert_int_eq(opened, 0);
