@@ -6,16 +6,11 @@
 static bool
 parse_port(struct epp_slice text, unsigned *ret)
 {
-        unsigned v = 0;
+        uint64_t v;
 
-        if (text.n == 0 || text.n > 5)
+        if (text.n > 5 || !epp_slice_digits(text, &v))
                 return false;
-        for (size_t i = 0; i < text.n; i++) {
-                if (text.p[i] < '0' || text.p[i] > '9')
-                        return false;
-                v = v * 10 + (unsigned)(text.p[i] - '0');
-        }
-        *ret = v;
+        *ret = (unsigned)v;
         return v >= 1 && v <= 65535;
 }
 

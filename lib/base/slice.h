@@ -67,6 +67,23 @@ epp_slice_has_prefix(struct epp_slice s, struct epp_slice prefix)
         return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
+/* A number in 1 to 19 decimal digits and nothing else. */
+static inline bool
+epp_slice_digits(struct epp_slice s, uint64_t *ret)
+{
+        uint64_t v = 0;
+
+        if (s.n == 0 || s.n > 19)
+                return false;
+        for (size_t i = 0; i < s.n; i++) {
+                if (s.p[i] < '0' || s.p[i] > '9')
+                        return false;
+                v = v * 10 + (uint64_t)(s.p[i] - '0');
+        }
+        *ret = v;
+        return true;
+}
+
 /* Without leading and trailing blanks and tabs. */
 static inline struct epp_slice
 epp_slice_trim(struct epp_slice s)

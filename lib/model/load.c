@@ -217,18 +217,11 @@ row_matches(const struct epp_load_metric *m, const struct epp_slice *labels, siz
 static bool
 count_text(struct epp_slice s, int64_t *ret)
 {
-        int64_t v = 0;
+        uint64_t v;
 
-        if (s.n == 0 || s.n > 10)
+        if (!epp_slice_digits(s, &v) || (double)v > COUNT_MAX)
                 return false;
-        for (size_t i = 0; i < s.n; i++) {
-                if (s.p[i] < '0' || s.p[i] > '9')
-                        return false;
-                v = v * 10 + (s.p[i] - '0');
-        }
-        if ((double)v > COUNT_MAX)
-                return false;
-        *ret = v;
+        *ret = (int64_t)v;
         return true;
 }
 

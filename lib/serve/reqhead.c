@@ -59,27 +59,12 @@ may_be_ours(struct epp_slice name)
                 (*name.p == 'x' || *name.p == 'X' || *name.p == ':');
 }
 
-/* The number of a content-length; 0 when it is none, or not worth a hint. */
-static size_t
-length_of(struct epp_slice text)
-{
-        size_t n = 0;
-
-        if (text.n > 9)
-                return 0;
-        for (size_t i = 0; i < text.n; i++) {
-                if (text.p[i] < '0' || text.p[i] > '9')
-                        return 0;
-                n = n * 10 + (size_t)(text.p[i] - '0');
-        }
-        return n;
-}
-
 void
 epp_reqhead_add(struct epp_reqhead *h, struct epp_slice hint, struct epp_slice name,
         struct epp_slice value)
 {
         bool ours = may_be_ours(name);
+        uint64_t n;
 
         for (size_t i = 0; ours && i < EPP_KEPT_COUNT; i++) {
                 if (epp_slice_ieq(name, kept_names[i])) {
@@ -95,7 +80,7 @@ epp_reqhead_add(struct epp_reqhead *h, struct epp_slice hint, struct epp_slice n
         else if (epp_slice_ieq(name, EPP_SLICE("upgrade")))
                 h->upgrade = true;
         else if (epp_slice_ieq(name, EPP_SLICE("content-length")))
-                h->body_n = length_of(value);
+                h->body_n = epp_slice_digits(value, &n) ? n : 0;
         else if (ours && *name.p != ':')
                 for (size_t i = 0; i < ARRAY_LEN(control); i++)
                         if (epp_slice_ieq(name, control[i]))

@@ -42,7 +42,7 @@ struct epp_reqhead {
         bool hint;           /* the client sent our own header */
         bool upgrade;
         bool nomem;          /* something was lost */
-        size_t body_n;       /* content-length; 0: unknown, or 1 GB and more */
+        uint64_t body_n;     /* content-length; 0: unknown */
         struct epp_buf text; /* of kept headers */
         struct {
                 uint32_t at, n, size; /* size: room for it in text */

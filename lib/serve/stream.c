@@ -439,12 +439,14 @@ complete_duplex(struct stream *s, bool trailers)
         if (!route_headers(s, body))
                 return;
         o.endpoint = epp_slice_str(s->verdict.endpoint);
-        if (body_parts(s, &g.parts) < 0 || (s->no_headers && epp_ext_put_hint(&hint, &o) < 0))
-                end_call(s, 8, "out of memory");
-        else if (g.parts.total || !trailers)
-                begin_giving(s, &g, epp_buf_slice(&hint));
-        if (!s->giving)
+        if (body_parts(s, &g.parts) < 0 || (s->no_headers && epp_ext_put_hint(&hint, &o) < 0)) {
                 epp_parts_fini(&g.parts);
+                end_call(s, 8, "out of memory");
+        } else if (g.parts.total || !trailers) {
+                begin_giving(s, &g, epp_buf_slice(&hint));
+        } else {
+                epp_parts_fini(&g.parts);
+        }
         epp_buf_fini(&hint);
 }
 
@@ -921,10 +923,10 @@ on_message(void *user, struct epp_slice msg, epp_us now)
                 end_call(s, 13, "malformed ProcessingRequest");
                 return;
         }
+        /* Of two members the last wins, but the body of the first has been taken: no gateway sends
+         * such a message. */
         if (s->passed && (in.kind != EPP_EXT_REQUEST_BODY || in.body.n)) {
-                end_call(s, 13, "malformed ProcessingRequest"); /* it has two bodies, or
-                                                                   * another member behind it:
-                                                                   * in short ones the last wins */
+                end_call(s, 13, "malformed ProcessingRequest");
                 return;
         }
         s->passed = false;

@@ -164,20 +164,13 @@ in_ids(const struct epp_jscan *j)
         return j->key == EPP_JK_TOKEN_IDS || j->key == EPP_JK_INPUT_IDS;
 }
 
-/* A number of 0 .. 2^32-1 written with digits only. <n> is not 0. */
+/* A number of 0 .. 2^32-1 written with digits only. */
 static bool
 is_id(const char *p, size_t n)
 {
-        uint64_t v = 0;
+        uint64_t v;
 
-        if (n > 10)
-                return false;
-        for (size_t i = 0; i < n; i++) {
-                if (p[i] < '0' || p[i] > '9')
-                        return false;
-                v = v * 10 + (uint64_t)(p[i] - '0');
-        }
-        return v <= UINT32_MAX;
+        return epp_slice_digits(epp_slice(p, n), &v) && v <= UINT32_MAX;
 }
 
 /* A value begins. At level 1 it is a member's, at level 2 an item of one. */

@@ -141,7 +141,7 @@ all_held() { metric eppd_held_body_bytes | awk '{ exit !($1 == 128 * 400000) }';
 # scraping NAME GOAL RATIO_GOAL: scraping alone, in turn with the least that libcurl takes for the same pages
 scraping() {
         : >"$dir/v.eppd" && : >"$dir/v.floor" && : >"$dir/ratio"
-        for _ in 1 2 3 4; do
+        for _ in $(seq $((runs - 1))); do
                 e=$(cores "$eppd_pid" "$(awk -v s=$scale 'BEGIN { print 3 / s }')")
                 f=$("$b/fetchfloor" "$pages" 100 50 5 $((4 / scale)) | sed 's/cores //')
                 echo "$e" >>"$dir/v.eppd"
